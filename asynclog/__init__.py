@@ -1,0 +1,1 @@
+"""Ship log records to mail and files without the request ever waiting."""

@@ -1,0 +1,1 @@
+"""Doors into frameworks, each with late imports."""

@@ -1,0 +1,1 @@
+"""Records to text, bytes and mails."""

@@ -1,0 +1,1 @@
+"""Sinks: each tries to deliver a batch and says what came of it, part by part."""

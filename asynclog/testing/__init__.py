@@ -1,0 +1,1 @@
+"""What our own tests use, for the tests of apps and sinks too."""

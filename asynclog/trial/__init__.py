@@ -1,0 +1,1 @@
+"""The demo: a real app, a load and a mail server that misbehaves, all on this machine."""
