@@ -14,6 +14,7 @@ from __future__ import annotations
 import _queue
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,9 +22,10 @@ _T = TypeVar("_T")
 
 SimpleQueue = _queue.SimpleQueue
 
-# Idents of asynclog's own threads. What they log never re-enters, and they never wait for
-# themselves. Replaced, not cleared, in a forked child.
-_own: set[int] = set()
+# Idents of asynclog's own threads, in both shapes under gevent (the thread's and its greenlet's).
+# What they log never re-enters, and they never wait for themselves. None stands in it for good: a
+# record made with logging.logThreads off has no ident, and is looked at carefully.
+own_idents: set[int | None] = {None}
 
 
 def original(module: str, name: str) -> Any:
@@ -48,13 +50,13 @@ def real_ident() -> int:
 
 def is_own_thread() -> bool:
     """Say whether the calling thread is one of asynclog's own."""
-    return bool(_own) and real_ident() in _own
+    return len(own_idents) > 1 and real_ident() in own_idents
 
 
 def forget_threads() -> None:
     """Forget every thread, in a forked child: there are none."""
-    global _own
-    _own = set()
+    own_idents.clear()
+    own_idents.add(None)
 
 
 def start(target: Callable[[], None]) -> bool:
@@ -65,12 +67,12 @@ def start(target: Callable[[], None]) -> bool:
     """
 
     def run() -> None:
-        ident = real_ident()
-        _own.add(ident)
+        idents = {real_ident(), threading.get_ident()}
+        own_idents.update(idents)
         try:
             target()
         finally:
-            _own.discard(ident)
+            own_idents.difference_update(idents)
 
     try:
         original("_thread", "start_new_thread")(run, ())
@@ -106,6 +108,15 @@ class SinkThread:
             self._calls.put(None)
             self._calls = None
 
+    def submit(self, function: Callable[[Any], _T], argument: Any, then: Callable[[_T], None]) -> None:
+        """Run ``function(argument)`` on the thread, then ``then`` with what it returned on the running loop."""
+        self.start()
+        if self._calls is None:
+            then(function(argument))
+            return
+        loop = asyncio.get_running_loop()
+        self._calls.put((loop, then, function, (argument,)))
+
     async def call(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a function on the thread and return what it returns or raise what it raises."""
         # A call that was given up at a deadline may still be running: its turn comes first.
@@ -132,7 +143,10 @@ def _serve(calls: Any) -> None:
         except BaseException as caught:  # handed over to whoever asked
             result, error = None, caught
         try:
-            loop.call_soon_threadsafe(_resolve, future, result, error)
+            if isinstance(future, asyncio.Future):
+                loop.call_soon_threadsafe(_resolve, future, result, error)
+            elif error is None:
+                loop.call_soon_threadsafe(future, result)
         except RuntimeError:
             return  # the loop is closed: nobody is waiting any more
         del call, loop, future, function, args, result, error

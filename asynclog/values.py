@@ -5,10 +5,14 @@ What a lane gives its sink is a `Batch` of `Item`; what the sink says of it is a
 
 from __future__ import annotations
 
+import contextvars
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from asynclog.captured import CapturedException
 
 
 class Item:
@@ -20,17 +24,56 @@ class Item:
         text: What the lane's formatter made of it; empty where the handler formats by itself.
         size: Estimated bytes in memory.
         shared: What the lanes of one record settle together; ``None`` with a single lane.
+        context: The caller's copied context, where the handler that gets the record may read it.
     """
 
     # A slotted class and not a frozen dataclass: one is made for each record in each lane, and a
     # frozen dataclass's __init__ costs three times as much.
-    __slots__ = ("record", "shared", "size", "text")
+    __slots__ = ("context", "record", "shared", "size", "text")
 
-    def __init__(self, record: logging.LogRecord, text: str, size: int, shared: SharedOutcome | None = None) -> None:
+    def __init__(
+        self,
+        record: logging.LogRecord,
+        text: str,
+        size: int,
+        shared: SharedOutcome | None = None,
+        context: contextvars.Context | None = None,
+    ) -> None:
         self.record = record
         self.text = text
         self.size = size
         self.shared = shared
+        self.context = context
+
+
+# What the queue carries for a record: its attributes, the mask of the lanes that want it, its
+# estimated size in bytes, and what was captured beyond the attributes. A bare tuple, since a slotted
+# object costs ten times as much to make, on the caller's path.
+Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | None]"
+
+
+class Captured:
+    """What an entry carries beyond the record's attributes; most records need none.
+
+    Attributes:
+        exception: The captured exception.
+        live: The live ``exc_info``, for the lanes that need it.
+        context: The caller's copied context, for formatters and handlers that may read it.
+        template: The message before its arguments were merged on the caller.
+        lines: What a lane's format made of the record on the caller, by the lane's bit, where the
+            format names values that could change.
+        shared: What settles the record's outcome, where several entries are one record.
+    """
+
+    __slots__ = ("context", "exception", "lines", "live", "shared", "template")
+
+    def __init__(self) -> None:
+        self.exception: CapturedException | None = None
+        self.live: Any = None
+        self.context: contextvars.Context | None = None
+        self.template: str | None = None
+        self.lines: dict[int, str] | None = None
+        self.shared: SharedOutcome | None = None
 
 
 class SharedOutcome:
@@ -95,7 +138,20 @@ class Rejected:
     payload: bytes | None = None
 
 
-Verdict: TypeAlias = Delivered | RetryLater | Rejected
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """It was tried, failed and may not be tried again: counted as dropped.
+
+    Attributes:
+        reason: A word to count it under, such as ``"handler_error"``.
+        text: What happened, for the alarm; without secrets.
+    """
+
+    reason: str
+    text: str = ""
+
+
+Verdict: TypeAlias = Delivered | RetryLater | Rejected | Lost
 
 
 @dataclass(frozen=True, slots=True)

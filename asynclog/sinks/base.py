@@ -35,12 +35,26 @@ class Sink(logging.Handler):
 
     #: Records a batch may hold, and seconds that a record may wait for company once something
     #: was sent (the first after a quiet spell never waits); a lane's own options override both.
-    batch_records: ClassVar[int] = 1000
-    batch_age: ClassVar[float] = 0.0
+    batch_records: int = 1000
+    batch_age: float = 0.0
+    #: Deliveries in a period of seconds that are allowed (``None``: any number), and how many at once.
+    rate: tuple[int, float] | None = None
+    burst: int = 10
     #: Whether a delivery may be cancelled at a deadline (a connection can be thrown away, a write
     #: on another thread can't).
     cancellable: ClassVar[bool] = True
-    #: Whether what is given up in the middle of a delivery may reach the receiver all the same.
+    #: Whether nothing of an item is read but its text and ``record.created``: then no stand-in
+    #: for its exception is built.
+    text_only: ClassVar[bool] = False
+    #: Whether records are handed over unrendered: a wrapped handler formats for itself.
+    formats_itself: ClassVar[bool] = False
+    #: Whether it runs code that may read the caller's context: a handler or subject that users wrote.
+    runs_user_code: bool = False
+    #: Whether a mail library has to be loaded for it.
+    sends_mail: ClassVar[bool] = False
+    #: Whether the live exception is needed, with its frames.
+    wants_live: bool = False
+    #: For people: what is served; stats and alarms name the lane by it.
     label: str
 
     def __init__(

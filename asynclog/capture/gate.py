@@ -1,0 +1,140 @@
+"""The gate: which lanes want a record, asked on the calling thread.
+
+Levels and filters run here, in handler order, before anything is captured: filters may read the
+request, and they may change or replace the record, as under `logging`. What no lane wants is
+refused before it is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asynclog.capture.plain import STANDARD_FIELDS
+from asynclog.render.jsonline import JSONFormatter
+from asynclog.render.line import is_from_outside, is_standard
+
+#: Called with a kind and a text when the app's own code raised on the caller's path.
+Note = Callable[[str, str], None]
+
+_PERCENT_NAME = re.compile(r"%\((\w+)\)")
+_COMPUTED = frozenset({"message", "asctime"})
+
+
+class LaneGate:
+    """What the caller must know of one lane.
+
+    Args:
+        bit: The lane's bit in the mask.
+        face: The handler whose level, filters and formatter rule.
+        runs_user_code: Whether the handler runs code that may read the caller's context.
+        wants_live: Whether the handler needs the live exception.
+    """
+
+    __slots__ = ("bit", "face", "formatter", "names", "runs_user_code", "takes_extras", "wants_context", "wants_live")
+
+    def __init__(self, bit: int, face: logging.Handler, *, runs_user_code: bool, wants_live: bool) -> None:
+        self.bit = bit
+        self.face = face
+        self.runs_user_code = runs_user_code
+        self.wants_live = wants_live
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at the handler's formatter: it was set anew."""
+        self.formatter = self.face.formatter
+        standard = is_standard(self.face)
+        self.takes_extras = isinstance(self.formatter, JSONFormatter)
+        self.wants_context = self.runs_user_code or not (standard or self.takes_extras)
+        #: The extras that the format names.
+        self.names = _names(self.formatter) if standard else frozenset()
+
+
+class Gate:
+    """The lanes of one listener, as the caller sees them.
+
+    Attributes:
+        lanes: In handler order.
+        only: The one lane whose records need nothing special, where there is but one: the fast
+            path asks for nothing else. ``None`` otherwise.
+    """
+
+    __slots__ = ("lanes", "only")
+
+    def __init__(self, lanes: Sequence[LaneGate]) -> None:
+        self.lanes = tuple(lanes)
+        self.only: LaneGate | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at every handler's formatter."""
+        for lane in self.lanes:
+            if lane.face.formatter is not lane.formatter:
+                lane.refresh()
+        plain = len(self.lanes) == 1 and not self.lanes[0].wants_context
+        self.only = self.lanes[0] if plain else None
+
+    def admit(self, record: logging.LogRecord, note: Note) -> list[tuple[int, logging.LogRecord, dict[str, Any]]]:
+        """Ask every lane, in order.
+
+        Returns:
+            Groups of lanes that saw the same record: their mask, the record and a copy of its
+            attributes. One group unless a filter changed or replaced the record for the lanes
+            after it (or for itself).
+        """
+        groups: list[tuple[int, logging.LogRecord, dict[str, Any]]] = []
+        mask = 0
+        for lane in self.lanes:
+            face = lane.face
+            if face.formatter is not lane.formatter:
+                self.refresh()
+            if record.levelno < face.level:
+                continue
+            if not face.filters and type(face).filter is logging.Filterer.filter:
+                mask |= lane.bit
+                continue
+            before = record.__dict__.copy() if mask else None
+            verdict = _ask(face, record, note)
+            if before is not None and _changed(before, record.__dict__):
+                groups.append((mask, record, before))
+                mask = 0
+            if isinstance(verdict, logging.LogRecord) and verdict is not record:
+                groups.append((lane.bit, verdict, verdict.__dict__.copy()))
+            elif verdict:
+                mask |= lane.bit
+        if mask:
+            groups.append((mask, record, record.__dict__.copy()))
+        return groups
+
+
+def _ask(face: logging.Filterer, record: logging.LogRecord, note: Note) -> Any:
+    """Ask a handler's filters; one that raises is counted and the record passes."""
+    try:
+        return face.filter(record)
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        note("filter_error", f"a filter of {type(face).__name__} raised {type(error).__name__}; the record passed")
+        return True
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    # By identity: comparing values would run their __eq__.
+    return len(before) != len(after) or any(after.get(name, before) is not value for name, value in before.items())
+
+
+def _names(formatter: logging.Formatter | None) -> frozenset[str]:
+    """Return the extras that a standard formatter's format names."""
+    if formatter is None:
+        return frozenset()
+    template = formatter._style._fmt
+    if isinstance(formatter._style, logging.StrFormatStyle):
+        fields = {field.split(".")[0].split("[")[0] for _, field, _, _ in string.Formatter().parse(template) if field}
+    elif isinstance(formatter._style, logging.StringTemplateStyle):
+        fields = set(string.Template(template).get_identifiers())
+    else:
+        fields = set(_PERCENT_NAME.findall(template))
+    return frozenset(fields - STANDARD_FIELDS - _COMPUTED)

@@ -1,0 +1,145 @@
+"""Capture: from the record what would change or die after the call returns, and nothing more."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import sys
+from typing import Any
+
+from asynclog.capture.exception import capture_exc_info
+from asynclog.capture.gate import Gate, LaneGate, Note
+from asynclog.capture.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
+from asynclog.render.jsonline import freeze
+from asynclog.render.line import MAX_TEXT, cut, is_from_outside, line_on_caller, merge_message, placeholder
+from asynclog.values import Captured, Entry, SharedOutcome
+
+#: A caller's time and memory for the extras of one record in a JSON lane.
+FREEZE_BUDGET = 64 * 1024
+
+
+def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
+    """Capture a record for the lanes that want it.
+
+    Args:
+        record: The record, on the thread that logged it.
+        gate: The lanes.
+        note: Told of what the app's own code raised meanwhile.
+
+    Returns:
+        No entry when no lane wants it; one, or several that settle together where a filter
+        changed the record between two lanes.
+    """
+    groups = gate.admit(record, note)
+    entries = [_entry(mask, one, fields, gate, note) for mask, one, fields in groups]
+    if len(entries) > 1:
+        shared = SharedOutcome(sum(mask.bit_count() for mask, _, _ in groups))
+        for _, _, _, captured in entries:
+            assert captured is not None
+            captured.shared = shared
+    return entries
+
+
+def capture_for_all(record: logging.LogRecord, note: Note) -> Entry:
+    """Capture a record that no gate was asked about: for whoever reads the queue by hand."""
+    return _entry(-1, record, record.__dict__.copy(), None, note)
+
+
+def _entry(mask: int, record: logging.LogRecord, fields: dict[str, Any], gate: Gate | None, note: Note) -> Entry:
+    captured = Captured()
+    lanes = [lane for lane in gate.lanes if lane.bit & mask] if gate is not None else []
+    size = RECORD_SIZE + _take_exception(fields, captured, keep=any(lane.wants_live for lane in lanes))
+    _take_message(record, fields, captured, note, keep_dict=any(lane.wants_context for lane in lanes))
+    size += len(fields["msg"]) + sum(map(size_of, fields["args"] or ()))
+    if any(lane.wants_context for lane in lanes):
+        captured.context = contextvars.copy_context()
+    if len(fields) > len(STANDARD_FIELDS):
+        size += _take_extras(fields, lanes, captured, note)
+    if fields["stack_info"]:
+        fields["stack_info"] = cut(str(fields["stack_info"]))
+        size += len(fields["stack_info"])
+    return fields, mask, size, captured
+
+
+def _take_exception(fields: dict[str, Any], captured: Captured, *, keep: bool) -> int:
+    exc_info = fields["exc_info"]
+    if not exc_info:
+        return size_of(fields["exc_text"])
+    if not isinstance(exc_info, tuple):
+        exc_info = sys.exc_info()
+    fields["exc_info"] = None
+    if keep:
+        captured.live = exc_info
+    captured.exception = capture_exc_info(exc_info)
+    if captured.exception is None:
+        return 0
+    return captured.exception.frame_count * FRAME_SIZE + captured.exception.text_size
+
+
+def _take_message(
+    record: logging.LogRecord, fields: dict[str, Any], captured: Captured, note: Note, *, keep_dict: bool
+) -> None:
+    """Merge the message now if it could change; else leave template and arguments to the worker."""
+    msg, args = fields["msg"], fields["args"]
+    kind = type(record)
+    if keep_dict and type(msg) is dict and not args:
+        fields["msg"] = msg.copy()  # structlog's event dict: its formatter reads it in the worker
+        return
+    own = kind is not logging.LogRecord and kind.getMessage is not logging.LogRecord.getMessage
+    if not own and type(msg) is str and len(msg) <= MAX_TEXT and _is_plain(args):
+        return
+    if own:
+        text, error = _own_message(record)
+    else:
+        text, error = merge_message(msg, args)
+    if error is not None:
+        note("message_error", f"a message of logger {fields['name']} could not be merged: {type(error).__name__}")
+    captured.template = cut(msg, 4096) if type(msg) is str else None
+    fields["msg"], fields["args"] = text, None
+
+
+def _own_message(record: logging.LogRecord) -> tuple[str, BaseException | None]:
+    try:
+        return cut(str(record.getMessage())), None
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        return placeholder("getMessage raised", error), error
+
+
+def _is_plain(args: Any) -> bool:
+    if not args:
+        return True
+    if type(args) is not tuple:  # a dict of arguments can change after the call
+        return False
+    return all(type(one) in IMMUTABLE and (type(one) not in (str, bytes) or len(one) <= MAX_TEXT) for one in args)
+
+
+def _take_extras(fields: dict[str, Any], lanes: list[LaneGate], captured: Captured, note: Note) -> int:
+    changing = [name for name, value in fields.items() if name not in STANDARD_FIELDS and type(value) not in IMMUTABLE]
+    size = sum(size_of(value) for name, value in fields.items() if name not in STANDARD_FIELDS)
+    if not changing:
+        return size
+    for lane in lanes:
+        if not lane.names.isdisjoint(changing):
+            captured.lines = captured.lines or {}
+            captured.lines[lane.bit] = _line(lane.face, fields, note)
+    if any(lane.takes_extras for lane in lanes):
+        for name in changing:
+            fields[name] = freeze(fields[name], FREEZE_BUDGET)
+    elif lanes and not any(lane.wants_context or lane.wants_live for lane in lanes):
+        # Nobody after the queue could read them, and they may be requests or sessions.
+        for name in changing:
+            del fields[name]
+    return size
+
+
+def _line(face: logging.Handler, fields: dict[str, Any], note: Note) -> str:
+    try:
+        return cut(line_on_caller(face, logging.makeLogRecord(fields)))
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        note("formatter_error", f"the formatter of {type(face).__name__} raised {type(error).__name__}")
+        message, _ = merge_message(fields["msg"], fields["args"])
+        return f"{placeholder('asynclog: the formatter raised', error)} {message}"

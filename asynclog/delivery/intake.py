@@ -1,0 +1,152 @@
+"""From the queue into a lane: where the record is rendered, and what the caller lent ends.
+
+A standard formatter's text is made on the worker's loop, at once. A formatter, or a handler's
+``format``, that the user wrote runs on a thread of the lane's own, inside the caller's copied
+context: it may be slow, and it may need the request. After this, lanes hold text and plain values,
+so that an outage pins nobody's request. Only a wrapped handler that formats for itself is handed
+the context with the record.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from asynclog.capture.plain import IMMUTABLE, STANDARD_FIELDS
+from asynclog.render.jsonline import JSONFormatter
+from asynclog.render.line import Renderer, complete_line, cut, fallback_text, is_standard, renderer
+from asynclog.render.rebuild import plain_record, rebuild
+from asynclog.stats import DROPPED
+from asynclog.threads import SinkThread, real_sleep
+from asynclog.values import Captured, Item, SharedOutcome
+
+if TYPE_CHECKING:
+    from asynclog.delivery.lane import Lane
+
+# A slice of work on a thread of ours, and the real sleep after it that lets the app's threads in:
+# with sleep(0) another thread got nothing for seconds, since the interpreter lock changes hands
+# only when it is asked for and given up for real.
+SLICE = 0.001
+PAUSE = 50e-6
+
+_Pending = tuple[dict[str, Any], Captured | None, int, SharedOutcome | None]
+
+
+class Intake:
+    """Makes items of entries, for one lane.
+
+    Attributes:
+        formatting: Records that are with the formatting thread.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.formatting = 0
+        self._thread = SinkThread(f"{lane.name}: formatting")
+        self._pending: list[_Pending] = []
+        self._formatter: Any = self  # nothing that a handler could have for a formatter
+        self._render: Renderer | None = None
+        self._by_user = False
+
+    def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
+        """Render a record, or set it aside for the thread that does."""
+        lane = self.lane
+        if lane.face.formatter is not self._formatter:
+            self._look()
+        if lane.sink.formats_itself:
+            context = captured.context if captured is not None else None
+            record = rebuild(fields, captured, live=lane.sink.wants_live)
+            lane.buffer.append(Item(record, "", size, shared, context))
+        elif self._by_user:
+            self._pending.append((fields, captured, size, shared))
+            self.formatting += 1
+        else:
+            lane.buffer.append(self._item(fields, captured, size, shared))
+
+    def end_slice(self) -> None:
+        """Send what was set aside to the formatting thread."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        self._thread.submit(self._format_all, pending, self._formatted)
+
+    def _look(self) -> None:
+        face = self.lane.face
+        self._formatter = face.formatter
+        self._render = renderer(face)
+        self._by_user = not is_standard(face) and not type(face.formatter) is JSONFormatter
+        if self._by_user:
+            self._thread.start()
+
+    # -- on the formatting thread ---------------------------------------------------------------
+
+    def _format_all(self, pending: list[_Pending]) -> list[Item | SharedOutcome | None]:
+        items: list[Item | SharedOutcome | None] = []
+        slice_ends = time.perf_counter() + SLICE
+        for fields, captured, size, shared in pending:
+            try:
+                items.append(self._item(fields, captured, size, shared))
+            except Exception as error:  # out of memory, or a fault of ours
+                self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
+                items.append(shared)
+            if time.perf_counter() >= slice_ends:
+                real_sleep(PAUSE)
+                slice_ends = time.perf_counter() + SLICE
+        return items
+
+    def _item(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> Item:
+        if captured is None:
+            record = plain_record(fields)
+            return Item(record, self._text(record, None), size, shared)
+        exception = captured.exception
+        record = plain_record(fields)
+        if exception is not None and (self._by_user or not self.lane.sink.text_only):
+            record = rebuild(fields, captured, live=False)
+        if captured.context is not None and self._by_user:
+            text = captured.context.copy().run(self._text, record, captured)
+        else:
+            text = self._text(record, captured)
+        if len(fields) > len(STANDARD_FIELDS):
+            _strip(record)
+        return Item(record, text, size + len(text), shared)
+
+    def _text(self, record: logging.LogRecord, captured: Captured | None) -> str:
+        lane = self.lane
+        exception = captured.exception if captured is not None else None
+        try:
+            if captured is not None and captured.lines and lane.bit in captured.lines:
+                return complete_line(lane.face, captured.lines[lane.bit], record, exception)
+            assert self._render is not None
+            return cut(self._render(record, exception))
+        except BaseException as error:  # the user's own code, on a thread of ours: nothing may pass
+            lane.board.tell(
+                "formatter_error",
+                lane.name,
+                f"the formatter raised {type(error).__name__}; the record is delivered as plain text",
+            )
+            return fallback_text(record, exception, error)
+
+    # -- back on the loop -----------------------------------------------------------------------
+
+    def _formatted(self, items: list[Item | SharedOutcome | None]) -> None:
+        self.formatting -= len(items)
+        for item in items:
+            if isinstance(item, Item):
+                self.lane.buffer.append(item)
+            else:
+                self.lane.settle(DROPPED, item, "lane_error")
+        self.lane.wake()
+
+    def after_fork(self) -> None:
+        """Forget the parent's thread and what it was given."""
+        self.formatting = 0
+        self._pending = []
+        self._thread = SinkThread(f"{self.lane.name}: formatting")
+
+
+def _strip(record: logging.LogRecord) -> None:
+    """Let go of extras that are not plain values: they may be requests."""
+    fields = record.__dict__
+    for name in [name for name in fields if name not in STANDARD_FIELDS and type(fields[name]) not in IMMUTABLE]:
+        del fields[name]

@@ -1,0 +1,301 @@
+"""One sink's lane: a thin loop round pure decisions.
+
+A lane serves one sink, so that a slow mail server never holds up a file. Everything here runs on
+the worker's loop; what the user's formatters do runs on a thread of the lane's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+
+from asynclog.alarm import AlarmBoard
+from asynclog.clock import SYSTEM_CLOCK, Clock
+from asynclog.delivery.batch import BatchPolicy
+from asynclog.delivery.buffer import LaneBuffer
+from asynclog.delivery.intake import Intake
+from asynclog.delivery.limit import TokenBucket
+from asynclog.delivery.outcome import Verdicts, Work, failed, sort_out
+from asynclog.delivery.retry import Backoff, Breaker
+from asynclog.options import LaneOptions, QueueOptions
+from asynclog.sinks.base import Sink
+from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
+from asynclog.values import Batch, Captured, Item, SharedOutcome
+
+#: Seconds that a sink may take to say goodbye (QUIT, close) when its lane ends.
+CLOSE_TIMEOUT = 0.5
+
+
+class Lane:
+    """Takes records for one sink, decides when to deliver them and what to do with the verdict.
+
+    Args:
+        sink: Delivers.
+        face: The handler whose level, filters and formatter rule: the wrapped one, or the sink.
+        options: The lane's options.
+        bounds: The queue's options, whose bounds and policy hold for the lane too.
+        board: Where alarms go.
+        total: The listener's ledger.
+        name: The lane's name in stats and alarms.
+        bit: The lane's bit in an entry's mask.
+        clock: Where time comes from.
+        chance: Where chance comes from: even draws from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        face: logging.Handler,
+        options: LaneOptions,
+        bounds: QueueOptions,
+        board: AlarmBoard,
+        total: Ledger,
+        name: str,
+        bit: int = 1,
+        clock: Clock = SYSTEM_CLOCK,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.sink = sink
+        self.face = face
+        self.options = options
+        self.board = board
+        self.total = total
+        self.name = name
+        self.bit = bit
+        self.clock = clock
+        self.ledger = Ledger()
+        self.buffer = LaneBuffer(bounds, self._drop)
+        self.intake = Intake(self)
+        self.policy = BatchPolicy(
+            options.batch_records or sink.batch_records,
+            sink.batch_age if options.batch_age is None else options.batch_age,
+        )
+        self._chance = chance
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        rate = self.sink.rate
+        self.bucket = TokenBucket(rate[0], rate[1], self.sink.burst) if rate else None
+        self.backoff = Backoff(self.options.retry_initial, self.options.retry_max, self._chance)
+        self.breaker = Breaker(self.options.breaker_reset)
+        self.work: list[Work] = []
+        self.taken = 0
+        self.retry_at = 0.0
+        self.last_sent: float | None = None
+        self.last_failure = ""
+        self.flush_mark = -1
+        self.stopping = False
+        self._sequence = 0
+        self._token = f"{int(self.clock.time() * 1000):x}.{random.getrandbits(48):x}"
+        self._task: asyncio.Task[None] | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._woken: asyncio.Event | None = None
+
+    # -- taking records: called by the listener ---------------------------------------------------
+
+    def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
+        """Take one record from the queue."""
+        if shared is not UNCOUNTED:
+            self.ledger.accepted += 1
+        self.taken += 1
+        if not self.buffer.admits(fields["levelno"], self.intake.formatting):
+            self.settle(DROPPED, shared, "lane_full", fields["levelno"])
+            return
+        self.intake.take(fields, captured, size, shared)
+
+    def end_slice(self) -> None:
+        """Set to work on what a slice brought."""
+        self.intake.end_slice()
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again at what is due."""
+        if self._woken is not None:
+            self._woken.set()
+
+    def remaining(self) -> int:
+        """Return how many records are not settled."""
+        return len(self.buffer) + self.intake.formatting + sum(len(work.batch.items) for work in self.work)
+
+    # -- flushing -----------------------------------------------------------------------------
+
+    def request_flush(self) -> int:
+        """Make all that was taken so far due now.
+
+        Returns:
+            A mark for `is_past`.
+        """
+        now = self.clock.monotonic()
+        self.flush_mark = self.taken
+        self.backoff.reset()
+        self.breaker.probe_now()
+        self.retry_at = now
+        self.wake()
+        return self.taken
+
+    def is_past(self, mark: int) -> bool:
+        """Say whether everything taken before the mark is settled."""
+        return self.taken - self.remaining() >= mark
+
+    # -- deciding -----------------------------------------------------------------------------
+
+    def seconds_to_attempt(self, now: float) -> float | None:
+        """Return the seconds until the next attempt, 0 for at once, ``None`` with nothing to do."""
+        if self.work:
+            at = self.retry_at
+        elif self.buffer.items:
+            at = self.policy.due_at(now, len(self.buffer), self.last_sent)
+            if self.bucket is not None:
+                at = max(at, self.bucket.free_at(now))
+            if not self.is_past(self.flush_mark):
+                at = now
+        else:
+            return None
+        return max(0.0, max(at, self.breaker.allowed_at(now)) - now)
+
+    def _next_work(self, now: float) -> Work:
+        if not self.work:
+            self._sequence += 1
+            items = self.buffer.take(self.policy.records, self.policy.size)
+            self.work.append(Work(Batch(f"{self._token}.{self._sequence}", items)))
+            if self.bucket is not None:
+                self.bucket.take(now)
+        return self.work[0]
+
+    def digest(self, verdicts: Verdicts, now: float) -> None:
+        """Count what came of an attempt, and decide when the next one is."""
+        for item in verdicts.delivered:
+            self.settle(DELIVERED, item.shared)
+        for item in verdicts.rejected:
+            self.settle(DEAD_LETTERED, item.shared)
+        for item, reason in verdicts.lost:
+            self.settle(DROPPED, item.shared, reason, item.record.levelno)
+        for kind, text in verdicts.reports:
+            self.board.tell(kind, self.name, text)
+        # What is left of this work goes behind other work only if it was served in part: a lane
+        # that holds its place (a file) tries the same records first.
+        self.work[:1] = verdicts.rest
+        if verdicts.retry is None:
+            self._succeeded(now)
+        else:
+            self._failed(verdicts, now)
+
+    def _succeeded(self, now: float) -> None:
+        self.last_sent = now
+        self.backoff.reset()
+        self.last_failure = ""
+        was_open = self.breaker.succeeded(now)
+        if was_open is not None:
+            text = f"delivering again after {was_open:.0f} s"
+            self.board.tell("breaker_closed", self.name, text, always=True)
+
+    def _failed(self, verdicts: Verdicts, now: float) -> None:
+        retry = verdicts.retry
+        assert retry is not None
+        self.last_failure = retry.reason
+        self.retry_at = now + self.backoff.delay(retry.after)
+        self.board.count("attempt_failed")
+        if verdicts.delivered and not retry.circuit:
+            return  # the server works: one recipient or one record has to wait
+        if self.breaker.failed(now, at_once=retry.circuit):
+            self.board.tell(
+                "breaker_open",
+                self.name,
+                f"not delivering: {retry.reason}; {self.remaining()} records wait, next attempt in"
+                f" {self.breaker.reset_after:.0f} s",
+                always=True,
+            )
+        elif not self.breaker.is_open:
+            waiting = self.remaining()
+            self.board.tell("delivery_failed", self.name, f"{retry.reason}; {waiting} records wait for a retry")
+
+    def settle(self, outcome: int, shared: SharedOutcome | None, reason: str = "", levelno: int = 0) -> None:
+        """Count one record's outcome in this lane, and in all with its last lane."""
+        if shared is UNCOUNTED:
+            return
+        self.ledger.settle(outcome, 1, reason, levelno)
+        if shared is None:
+            self.total.settle(outcome, 1, reason, levelno)
+        else:
+            self.total.settle_shared(shared, outcome, 1, reason, levelno)
+
+    def _drop(self, item: Item) -> None:
+        self.settle(DROPPED, item.shared, "lane_full", item.record.levelno)
+
+    # -- running ------------------------------------------------------------------------------
+
+    def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        """Begin to deliver, or go on where a delivery that could not be stopped still runs."""
+        self.stopping = False
+        if self._task is None or self._task.done():
+            self._woken = asyncio.Event()
+            self._task = spawn(self._run())
+        self.wake()
+
+    async def _run(self) -> None:
+        await self.sink.open()
+        while not self.stopping:
+            try:
+                delay = self.seconds_to_attempt(self.clock.monotonic())
+                if delay is None or delay > 0.0:
+                    await self._wait(delay)
+                else:
+                    await self._attempt()
+            except Exception as error:  # a fault of ours, or MemoryError: the lane goes on
+                self.board.tell("lane_error", self.name, f"the lane failed with {type(error).__name__}: {error}")
+                await asyncio.sleep(1.0)
+
+    async def _wait(self, delay: float | None) -> None:
+        woken = self._woken
+        assert woken is not None
+        with anyio.move_on_after(delay):
+            await woken.wait()
+        woken.clear()
+
+    async def _attempt(self) -> None:
+        work = self._next_work(self.clock.monotonic())
+        verdicts: Verdicts | None = None
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            try:
+                verdicts = sort_out(work, await self.sink.deliver(work.batch))
+            except Exception as error:
+                self.board.tell("sink_error", self.name, f"the sink raised {type(error).__name__}: {error}")
+                verdicts = failed(work, f"the sink raised {type(error).__name__}")
+        self._scope = None
+        if verdicts is not None:
+            self.digest(verdicts, self.clock.monotonic())
+
+    async def stop(self, seconds: float) -> None:
+        """End the loop; a delivery that can be cancelled is, another may end by itself.
+
+        Args:
+            seconds: How long a delivery that can't be cancelled is waited for.
+        """
+        self.stopping = True
+        self.wake()
+        if self._scope is not None and self.sink.cancellable:
+            self._scope.cancel()
+        task = self._task
+        if task is not None and not task.done():
+            await asyncio.wait([task], timeout=max(seconds, CLOSE_TIMEOUT if self.sink.cancellable else 0.0))
+        if task is None or task.done():
+            self._task = None
+            with anyio.move_on_after(CLOSE_TIMEOUT):
+                try:
+                    await self.sink.aclose()
+                except Exception as error:
+                    self.board.tell("sink_error", self.name, f"closing the sink raised {type(error).__name__}")
+
+    def after_fork(self) -> None:
+        """Start empty in a forked child: what waits is the parent's."""
+        self.buffer.clear()
+        self.ledger.reset()
+        self.intake.after_fork()
+        self._start_afresh()
+        self.sink.after_fork()

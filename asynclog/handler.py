@@ -1,0 +1,256 @@
+"""The caller's end of the queue.
+
+`QueueHandler.handle` is the one place in asynclog where nanoseconds count: no lock, no I/O, no
+formatting, one call into Python at most. Whatever is out of the ordinary leaves for `_carefully`.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import queue as stdlib_queue
+from _thread import get_ident
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from asynclog import checks, threads
+from asynclog.alarm import note_from_caller
+from asynclog.capture.gate import LaneGate
+from asynclog.capture.plain import IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
+from asynclog.capture.record import capture, capture_for_all
+from asynclog.fork import process_state
+from asynclog.queue import RecordQueue, inside
+from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
+from asynclog.threads import own_idents
+
+_N_FIELDS = len(STANDARD_FIELDS)
+# Past this length a message leaves the fast path, where its size is cut.
+_LONG = MAX_TEXT
+
+
+class QueueHandler(logging.handlers.QueueHandler):
+    """Puts records on a queue and returns: the request never waits.
+
+    A subclass of the standard library's, with its constructor, its ``prepare`` and ``enqueue`` to
+    override, and its ``listener`` attribute. With a `RecordQueue` records are captured and not
+    formatted; with any other queue (`queue.Queue`, `multiprocessing.Queue`, …) they are prepared
+    as the standard library prepares them. Never raises into the logging call.
+
+    Args:
+        queue: A `RecordQueue`, or anything with ``put_nowait``.
+
+    Raises:
+        OptionTypeError: The queue has no ``put_nowait``.
+    """
+
+    def __init__(self, queue: Any) -> None:
+        if not callable(getattr(queue, "put_nowait", None)):
+            checks.bad_type("queue", queue, "give an asynclog.RecordQueue, or a queue with put_nowait()")
+        super().__init__(queue)
+        self.listener: Any = None
+        cls = type(self)
+        #: Whether this class puts records in its own way, as subclasses of the standard one do.
+        self._own_way = not isinstance(queue, RecordQueue) or any(
+            getattr(cls, name) is not getattr(QueueHandler, name) for name in ("emit", "prepare", "enqueue")
+        )
+
+    # -- the caller's path ---------------------------------------------------------------------
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Accept a record if a lane wants it; never waits, never raises.
+
+        Returns:
+            The record, or False where the filters or every lane refused it.
+        """
+        queue: Any = self.queue
+        try:
+            gate = queue.gate.only
+            face = gate.face
+            if record.levelno < face.level and not self.filters:
+                return False
+            fields = record.__dict__.copy()
+            msg = fields["msg"]
+            if (
+                type(msg) is not str
+                or fields["exc_info"]
+                or len(fields) != _N_FIELDS
+                or face.filters
+                or self.filters
+                or face.formatter is not gate.formatter
+                or fields["process"] != queue.pid
+                or fields["thread"] in own_idents
+                or type(record) is not logging.LogRecord
+                or self._own_way
+            ):
+                return self._carefully(record)
+            size = RECORD_SIZE + len(msg)
+            args = fields["args"]
+            if args:
+                if type(args) is not tuple:
+                    return self._carefully(record)
+                for value in args:
+                    kind = type(value)
+                    if kind is str:
+                        size += len(value)
+                    elif kind not in IMMUTABLE:
+                        return self._carefully(record)
+            if (
+                size > _LONG
+                or len(queue.entries) >= queue.soft_limit
+                or queue.bytes_in - queue.bytes_out + size > queue.soft_memory
+            ):
+                return self._carefully(record)
+            # Nothing between these lines lets another thread in; see asynclog.stats on counting.
+            queue.ledger.accepted += 1
+            queue.bytes_in += size
+            queue.entries.append((fields, gate.bit, size, None))
+            if queue.sleeping:
+                queue.wake()
+        except Exception:  # no gate, several lanes, a foreign queue, a record of an odd shape
+            return self._carefully(record)
+        return record
+
+    def _carefully(self, record: logging.LogRecord) -> Any:
+        """Accept a record that is out of the ordinary in any way."""
+        ident = get_ident()
+        nested = ident in inside
+        inside.add(ident)
+        try:
+            if record.thread in own_idents and (record.thread is not None or threads.is_own_thread()):
+                return self._refuse_feedback(record)
+            if record.process != getattr(self.queue, "pid", record.process):
+                _notice_fork()
+            if self.filters:
+                verdict: Any = self.filter(record)
+                if not verdict:
+                    return False
+                if isinstance(verdict, logging.LogRecord):
+                    record = verdict
+            return self._accept(record)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            self._count_failure(error)
+            return False
+        finally:
+            if not nested:
+                inside.discard(ident)
+
+    def _accept(self, record: logging.LogRecord) -> Any:
+        if self._own_way:
+            self.emit(record)
+            return record
+        queue: Any = self.queue
+        if queue.gate is None:
+            queue.put_entry(capture_for_all(record, queue.note))
+            return record
+        entries = capture(record, queue.gate, queue.note)
+        if not entries:
+            return False
+        if len(entries) == 1:
+            queue.put_entry(entries[0])
+        else:
+            queue.put_group(entries)
+        return record
+
+    def _refuse_feedback(self, record: logging.LogRecord) -> bool:
+        """Tell what asynclog's own threads log on stderr instead: shipped, it would feed on itself."""
+        text, _ = merge_message(record.msg, record.args)
+        self._note("feedback", f"{record.name} logged on asynclog's own thread: {cut(text, 500)}")
+        return False
+
+    def _count_failure(self, error: BaseException) -> None:
+        kind = "queue_full" if isinstance(error, stdlib_queue.Full) else "handler_error"
+        self._note(kind, f"a record could not be put on the queue: {type(error).__name__}")
+
+    def _note(self, kind: str, text: str) -> None:
+        if isinstance(self.queue, RecordQueue):
+            self.queue.note(kind, text)
+        else:
+            note_from_caller(kind, text)
+
+    # -- the standard library's shape ------------------------------------------------------------
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record on the queue: ``enqueue(prepare(record))``."""
+        self.enqueue(self.prepare(record))
+
+    def prepare(self, record: logging.LogRecord) -> Any:
+        """Make a record ready for the queue; override it to change what is queued.
+
+        With a `RecordQueue` the record goes on as it is, to be captured by the queue. With another
+        queue the message, with the traceback and through this handler's formatter, is merged into
+        ``msg``, as the standard library does it; what can't be formatted becomes a placeholder.
+        """
+        if isinstance(self.queue, RecordQueue):
+            return record
+        try:
+            return super().prepare(record)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            self._note("message_error", f"a message of logger {record.name} raised {type(error).__name__}")
+            plain = logging.makeLogRecord(record.__dict__)
+            plain.msg, _ = merge_message(record.msg, record.args)
+            plain.args = plain.exc_info = plain.exc_text = plain.stack_info = None
+            return plain
+
+    def enqueue(self, record: Any) -> None:
+        """Put a prepared record on the queue without waiting."""
+        queue = self.queue
+        if not isinstance(queue, RecordQueue):
+            queue.put_nowait(record)
+            return
+        entries = capture(record, queue.gate, queue.note) if queue.gate else [capture_for_all(record, queue.note)]
+        if entries:
+            queue.put_group(entries)
+
+    def createLock(self) -> None:  # noqa: N802
+        """Make no lock: nothing here needs one, and `logging` takes it before ``flush`` and ``close``."""
+        self.lock = None
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802
+        """Set the formatter; that of the wrapped handlers where this handler wraps some."""
+        super().setFormatter(fmt)
+        for lane in self._gate_lanes():
+            lane.face.setFormatter(fmt)
+
+    def _gate_lanes(self) -> Sequence[LaneGate]:
+        gate = getattr(self.__dict__.get("queue"), "gate", None)
+        return gate.lanes if gate is not None else ()
+
+    def flush(self) -> None:
+        """Wait, with a deadline, until what was logged is delivered; only ask where waiting is unsafe."""
+        owner = getattr(self.queue, "owner", None) or self.listener
+        if isinstance(owner, Flushable):
+            owner.flush_from_logging()
+
+    def close(self) -> None:
+        """Deliver what was logged, with a deadline, and stop; the next record starts again."""
+        owner = getattr(self.queue, "owner", None) or self.listener
+        if isinstance(owner, Flushable):
+            owner.close_from_logging()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.queue!r}>"
+
+
+@runtime_checkable
+class Flushable(Protocol):
+    """What the handler asks of its listener; the two ends don't import each other."""
+
+    def flush_from_logging(self) -> bool:
+        """Flush as far as waiting is safe here."""
+        ...
+
+    def close_from_logging(self) -> bool:
+        """Flush and stop as far as waiting is safe here."""
+        ...
+
+
+def _notice_fork() -> None:
+    # record.process is cheap and may lie (logging.logProcesses off); getpid says for sure.
+    if os.getpid() != process_state.pid:
+        process_state.forked()

@@ -1,0 +1,140 @@
+"""One batch on its way into a file: which of its lines go where, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asynclog.sinks.file_options import FileOptions
+from asynclog.sinks.file_system import FileSystem
+from asynclog.sinks.file_text import LineEncoder
+from asynclog.sinks.rotation import Rotation
+from asynclog.values import Delivered, Item, Part, Rejected, RetryLater, Verdict
+
+# Lines encoded in one go, with a breath between two: about 0.2 ms of the interpreter lock.
+_CHUNK = 1000
+_BREATH = 50e-6
+
+
+class Progress:
+    """How far a batch has come."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = tuple(items)
+        self.done = 0
+        self.rejected: set[int] = set()
+        self.failure = ""
+
+    def parts(self) -> Sequence[Part]:
+        """Return what came of the batch."""
+        done, items = range(self.done), self._items
+        sorted_out: list[tuple[Verdict, list[Item]]] = [
+            (Delivered(), [items[at] for at in done if at not in self.rejected]),
+            (Rejected("its text can't be encoded"), [items[at] for at in done if at in self.rejected]),
+            (RetryLater(self.failure or "not written"), list(items[self.done :])),
+        ]
+        return tuple(Part(verdict, tuple(some)) for verdict, some in sorted_out if some)
+
+
+class Filler:
+    """Encodes the lines of a batch up to the one before which the file rolls over.
+
+    Lines are encoded by the thousand. Only where a thousand might not fit are they looked at one by one.
+
+    Args:
+        options: The sink's.
+        lines: Encodes them.
+        rotation: Says where the file rolls over.
+        system: The operating system.
+        terminator: What ends a line.
+    """
+
+    def __init__(
+        self, options: FileOptions, lines: LineEncoder, rotation: Rotation, system: FileSystem, terminator: str
+    ) -> None:
+        self._terminator = terminator
+        self._options = options
+        self._lines = lines
+        self._rotation = rotation
+        self._system = system
+
+    def fill(
+        self,
+        items: Sequence[Item],
+        texts: Sequence[str],
+        progress: Progress,
+        position: int,
+        *,
+        rolled: bool,
+        rolls: bool,
+    ) -> tuple[int, list[bytes]]:
+        """Encode the lines that go into the file as it is.
+
+        Args:
+            items: The batch.
+            texts: Its lines.
+            progress: Where to begin.
+            position: Bytes in the file.
+            rolled: Whether the file was just rolled over for the first of them, which therefore
+                goes into it whatever its size.
+            rolls: Whether the file may roll over at all.
+
+        Returns:
+            The first record that does not go into it, and the bytes.
+        """
+        start = progress.done
+        limit = self._rotation.due(items, start + int(rolled)) if rolls else len(items)
+        data: list[bytes] = []
+        at = start
+        while at < limit:
+            upto = min(at + _CHUNK, limit)
+            chunk = self._encode(texts[at:upto], position, rolls=rolls)
+            if chunk is None:
+                taken, lines = self._fill_line_by_line(
+                    texts, at, upto, position, progress, unchecked=start if rolled else -1, rolls=rolls
+                )
+                data.append(lines)
+                position += len(lines)
+                if taken < upto:
+                    return taken, data
+            else:
+                data.append(chunk)
+                position += len(chunk)
+            at = upto
+            if at < limit:
+                self._system.sleep(_BREATH)
+        return limit, data
+
+    def _encode(self, texts: Sequence[str], position: int, *, rolls: bool) -> bytes | None:
+        """Encode lines in one go; ``None`` where they have to be looked at one by one."""
+        by_size = rolls and self._options.rolls_by_size
+        if by_size and not (self._lines.never_shrinks and self._rotation.fits(position + sum(map(len, texts)))):
+            return None
+        try:
+            encoded = self._lines.encode(texts, self._terminator, at_start=position == 0)
+        except Exception:  # one of them can't be encoded, or is no text
+            return None
+        return encoded if not by_size or self._rotation.fits(position + len(encoded)) else None
+
+    def _fill_line_by_line(
+        self,
+        texts: Sequence[str],
+        start: int,
+        end: int,
+        position: int,
+        progress: Progress,
+        *,
+        unchecked: int,
+        rolls: bool,
+    ) -> tuple[int, bytes]:
+        by_size = rolls and self._options.rolls_by_size
+        lines: list[bytes] = []
+        encoded = self._lines.encode_each(texts[start:end], self._terminator, at_start=position == 0)
+        for at, line in enumerate(encoded, start):
+            if line is None:
+                progress.rejected.add(at)
+                continue
+            if by_size and at != unchecked and self._rotation.outgrown(position, len(texts[at])):
+                return at, b"".join(lines)
+            lines.append(line)
+            position += len(line)
+        return end, b"".join(lines)

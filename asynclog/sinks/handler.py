@@ -1,0 +1,116 @@
+"""HandlerSink: any handler of the standard library or of a third party, run on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from asynclog import checks
+from asynclog.sinks.base import ThreadedSink
+from asynclog.threads import real_sleep
+from asynclog.values import Batch, Delivered, Item, Lost, Part
+
+# As in the worker: how long a run of emits may keep the interpreter lock, and the real sleep after.
+_SLICE = 0.001
+_PAUSE = 50e-6
+
+_STANDARD_MODULES = ("logging", "logging.handlers")
+
+
+class HandlerSink(ThreadedSink):
+    """Runs a handler's ``emit`` on a thread of its own.
+
+    Standard handlers swallow their failures in ``handleError``. It is hooked on the handler until
+    `unhook`, so that a failure is counted (``handler_error``); the handler's own is still called,
+    and the record is not tried again: the handler may have sent it.
+
+    Args:
+        handler: The handler; its level, filters and formatter stay in force.
+        exceptions: ``"keep"`` hands the handler the live exception with its frames, which pins every
+            local of every frame until the record was emitted; ``"capture"`` a stand-in that prints
+            the same. Default ``None``: kept for third-party handlers, captured for the standard
+            library's, which only print it.
+
+    Raises:
+        OptionTypeError: The handler is not a `logging.Handler`.
+        OptionValueError: ``exceptions`` is neither.
+    """
+
+    formats_itself = True
+
+    def __init__(self, handler: logging.Handler, *, exceptions: str | None = None) -> None:
+        if not isinstance(handler, logging.Handler):
+            checks.bad_type("handler", handler, "give a logging.Handler")
+        super().__init__()
+        if exceptions is not None:
+            checks.choice("exceptions", exceptions, ("capture", "keep"))
+        self.handler = handler
+        self.label = f"handler:{handler.get_name() or type(handler).__name__}"
+        standard = type(handler).__module__ in _STANDARD_MODULES
+        self.wants_live = not standard if exceptions is None else exceptions == "keep"
+        self.runs_user_code = not standard or _formats_by_user(handler)
+        self._failure: str | None = None
+        self._original_handle_error = handler.__dict__.get("handleError")
+        self._calls_original = handler.handleError
+        handler.handleError = self._note_failure  # type: ignore[method-assign]
+
+    def unhook(self) -> None:
+        """Give the handler its own ``handleError`` back."""
+        if self._original_handle_error is None:
+            self.handler.__dict__.pop("handleError", None)
+        else:
+            self.handler.handleError = self._original_handle_error  # type: ignore[method-assign]
+
+    def _note_failure(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        self._failure = type(error).__name__ if error is not None else "an error"
+        self._calls_original(record)
+
+    def deliver_blocking(self, batch: Batch) -> Sequence[Part]:
+        """Emit each record of a batch; one that fails is lost, the others go on."""
+        done: list[Item] = []
+        lost: list[Part] = []
+        slice_ends = time.perf_counter() + _SLICE
+        for item in batch.items:
+            failure = self._emit(item)
+            if failure is None:
+                done.append(item)
+            else:
+                lost.append(Part(Lost("handler_error", f"{self.label} failed with {failure}"), (item,)))
+            item.context = None
+            if time.perf_counter() >= slice_ends:
+                real_sleep(_PAUSE)
+                slice_ends = time.perf_counter() + _SLICE
+        if not lost:
+            return (Part(Delivered(), batch.items),)
+        return (Part(Delivered(), tuple(done)), *lost)
+
+    def _emit(self, item: Item) -> str | None:
+        self._failure = None
+        try:
+            if item.context is not None:
+                item.context.copy().run(self._emit_locked, item.record)
+            else:
+                self._emit_locked(item.record)
+        except BaseException as error:  # the user's own code, on a thread of ours: nothing may pass
+            return type(error).__name__
+        return self._failure
+
+    def _emit_locked(self, record: logging.LogRecord) -> None:
+        # The filters ran on the caller already: handle() would run them again.
+        self.handler.acquire()
+        try:
+            self.handler.emit(record)
+        finally:
+            self.handler.release()
+
+    def close_blocking(self) -> None:
+        """Flush the handler; it is the app's, so it is not closed."""
+        self.handler.flush()
+
+
+def _formats_by_user(handler: logging.Handler) -> bool:
+    formatter = handler.formatter
+    return formatter is not None and type(formatter) is not logging.Formatter

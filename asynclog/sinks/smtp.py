@@ -1,0 +1,274 @@
+"""Delivers records as mail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from asynclog import checks
+from asynclog.render import mail as mails
+from asynclog.render.subjects import Subjects
+from asynclog.sinks import smtp_options
+from asynclog.sinks.base import Sink
+from asynclog.sinks.smtp_mailer import Mailer
+from asynclog.sinks.smtp_options import Connecting, Security
+from asynclog.sinks.smtp_pieces import Pieces, Settled
+from asynclog.sinks.smtp_verdicts import TOO_LARGE, Sent, SessionError, parts_of_recipients, refused_mail
+from asynclog.threads import SinkThread
+from asynclog.values import Batch, Item, Part, Rejected, RetryLater
+
+if TYPE_CHECKING:
+    import ssl
+    from logging.handlers import SMTPHandler
+
+_DEFAULT_RATE = "30/hour"
+_UNSET: Any = object()
+#: Characters that a text may have after a server refused a longer one.
+_CUT_TO = 16_000
+#: A mail with more characters than this is rendered beside the loop, not on it.
+_SMALL = 20_000
+
+
+class SMTPSink(Sink):
+    """Deliver records as mail, over TLS unless told otherwise.
+
+    ``smtps://`` is TLS from the start (port 465); ``smtp://`` means STARTTLS required (port 587),
+    except to this host itself, where it is plain text (port 25). There is never a silent downgrade.
+
+    Args:
+        url: ``smtps://[user:password@]host[:port]`` or ``smtp://…``; of several, the first that
+            answers is used. Special characters in a password are written ``%XX``.
+        sender: The ``From`` address, ``ops@example.com`` or ``Ops <ops@example.com>``.
+        recipients: One ``To`` address or several.
+        security: ``"tls"``, ``"starttls"`` or ``"none"`` (plain text, port 25); default: by the
+            URL. One that disagrees with the URL is an error.
+        username: Who logs in; default: who the URL names, or nobody.
+        password: What with, by CRAM-MD5, PLAIN or LOGIN, whichever the server offers.
+        token_provider: Function or coroutine function that returns an OAuth2 access token, for
+            XOAUTH2; called once for each connection, a plain function on a thread of the sink's own.
+        timeout: Seconds over the whole mail: name look-up, connection, TLS, login and sending;
+            default 60.
+        tls_context: Checks certificates in place of `ssl.create_default_context`.
+        subject: A `str.format` template with ``app``, ``environment``, ``levelname``, ``name``,
+            ``exc_type`` and ``place``; default ``[app/environment] ERROR ValueError in
+            shop.checkout``.
+        app: The application's name, for subject and ``X-Asynclog-App``.
+        environment: Such as ``"production"``, for the subject.
+        digest: Whether records that wait together share one mail; ``False``: one mail a record.
+        rate: Mails that may leave, such as ``"30/hour"`` (the default); ``None``: any number, the
+            default with ``digest=False``.
+        burst: Mails that may leave at once before the rate counts; default 10.
+        level: Records below it are not let in; default ``NOTSET``.
+        formatter: Makes the text of a mail.
+        filters: Filters or functions of a record.
+        name: The handler's name.
+
+    Raises:
+        OptionValueError: An option has a value that it can't take; passwords are never quoted.
+        OptionTypeError: An option is of the wrong type.
+    """
+
+    batch_records = 1000
+    # Mail is for people: what comes within ten seconds of the first shares a mail.
+    batch_age = 10.0
+
+    #: What a report says of this sink's TLS, where it is less than a new sink's.
+    tls_note: str | None = None
+
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        *,
+        sender: str,
+        recipients: str | Sequence[str],
+        security: Security | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        token_provider: Callable[[], Any] | None = None,
+        timeout: float = 60.0,
+        tls_context: ssl.SSLContext | None = None,
+        subject: str | None = None,
+        app: str | None = None,
+        environment: str | None = None,
+        digest: bool = True,
+        rate: str | None = _UNSET,
+        burst: int = 10,
+        level: int | str = logging.NOTSET,
+        formatter: logging.Formatter | None = None,
+        filters: Iterable[Any] = (),
+        name: str | None = None,
+    ) -> None:
+        super().__init__(level=level, formatter=formatter, filters=filters, name=name)
+        how = smtp_options.connecting(
+            url,
+            security=security,
+            username=username,
+            password=password,
+            token_provider=token_provider,
+            timeout=timeout,
+            tls_context=tls_context,
+        )
+        from_ = smtp_options.address("sender", sender)
+        to = smtp_options.addresses("recipients", recipients)
+        subjects = Subjects(template=subject, app=app, environment=environment)
+        renderer = mails.MailRenderer(
+            from_.header, ", ".join(one.header for one in to), subjects, smtp_options.id_host(from_.mailbox), app
+        )
+        self._set_limits(digest, rate, burst)
+        self._prepare(how, from_.mailbox, tuple(one.mailbox for one in to), renderer)
+
+    @classmethod
+    def from_handler(
+        cls,
+        handler: SMTPHandler,
+        *,
+        subject: str | None = None,
+        app: str | None = None,
+        environment: str | None = None,
+        digest: bool = True,
+        rate: str | None = _UNSET,
+        burst: int = 10,
+    ) -> Self | None:
+        """Make a sink that sends what a standard `SMTPHandler` sends, with its settings.
+
+        Its TLS behaviour stays: plain text without credentials, STARTTLS without a certificate
+        check with ``secure``; `tls_note` says so. Its ``timeout`` is for each reply; 60 s count
+        over the whole mail. Level, formatter and filters are the handler's.
+
+        Args:
+            handler: A `logging.handlers.SMTPHandler`.
+            subject: In place of the handler's subject; as for the class.
+            app: As for the class.
+            environment: As for the class.
+            digest: As for the class.
+            rate: As for the class.
+            burst: As for the class.
+
+        Returns:
+            ``None`` where a sink can't honour what a subclass overrides or how it is set up: it has
+            to run as it is.
+
+        Raises:
+            OptionValueError: A keyword has a value that it can't take.
+            OptionTypeError: A keyword is of the wrong type.
+        """
+        from asynclog.sinks.smtp_from_handler import settings_of  # needs logging.handlers
+
+        subjects = Subjects(template=subject, app=app, environment=environment, handler=handler)
+        settings = settings_of(handler)
+        if settings is None:
+            return None
+        sink = cls.__new__(cls)
+        Sink.__init__(sink, level=handler.level, formatter=handler.formatter, filters=handler.filters)
+        sink._set_limits(digest, rate, burst)
+        renderer = mails.MailRenderer(
+            settings.from_header,
+            settings.to_header,
+            subjects,
+            smtp_options.id_host(settings.sender),
+            app,
+            mails.STDLIB_POLICY,
+        )
+        sink._prepare(settings.how, settings.sender, settings.recipients, renderer)
+        sink.tls_note = settings.tls_note
+        return sink
+
+    def _set_limits(self, digest: Any, rate: Any, burst: Any) -> None:
+        self.digest = checks.flag("digest", digest)
+        if rate is _UNSET:
+            rate = _DEFAULT_RATE if digest else None
+        #: Mails and the seconds that they may leave in; the lane reads it.
+        self.rate = checks.rate("rate", rate)
+        self.burst = checks.integer("burst", burst, minimum=1)
+
+    def _prepare(self, how: Connecting, sender: str, recipients: tuple[str, ...], renderer: mails.MailRenderer) -> None:
+        self.label = f"mail:{how.servers[0].host}"
+        self._how = how
+        self._sender = sender
+        self._recipients = recipients
+        self._renderer = renderer
+        self.after_fork()
+
+    # -- the worker's side -------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """Forget the parent's connection and thread."""
+        self._thread = SinkThread(self.label)
+        self._mailer = Mailer(self._how, self._thread)
+        self._settled = Settled()
+
+    async def open(self) -> None:
+        """Start the thread, if there is user code for it to run: at exit it might no longer start."""
+        if self._how.token_provider is not None or self._renderer.subjects.runs_user_code:
+            self._thread.start()
+
+    async def aclose(self) -> None:
+        """Say goodbye to the server, briefly, and end the thread."""
+        try:
+            await self._mailer.aclose()
+        finally:
+            self._thread.stop()
+
+    async def deliver(self, batch: Batch) -> Sequence[Part]:
+        """Send a batch as one mail, or as one a record, and say what became of each record."""
+        parts = self._settled.begin(batch)
+        left = self._settled.left(batch)
+        groups = [left] if self.digest and left else [(item,) for item in left]
+        for index, group in enumerate(groups):
+            pieces = Pieces(group)
+            failure = await self._send_pieces(batch, pieces, parts)
+            if failure is None and pieces.left():
+                parts.append(Part(pieces.leftover(), pieces.left(), batch.recipients))
+            if failure is not None:
+                behind = (item for later in groups[index + 1 :] for item in later)
+                parts.append(Part(failure, (*pieces.left(), *behind), batch.recipients))
+                break
+        return self._settled.end()
+
+    async def _send_pieces(self, batch: Batch, pieces: Pieces, parts: list[Part]) -> RetryLater | None:
+        """Send until no piece is left; return what stopped that before."""
+        with anyio.move_on_after(self._how.timeout):
+            try:
+                while (piece := pieces.next()) is not None:
+                    parts.extend(await self._send_piece(batch, piece, pieces))
+                    pieces.done()
+                return None
+            except SessionError as error:
+                return error.verdict
+        return self._mailer.overdue()
+
+    async def _send_piece(self, batch: Batch, piece: tuple[Item, ...], pieces: Pieces) -> Sequence[Part]:
+        wanted = self._recipients
+        if batch.recipients is not None:
+            wanted = tuple(one for one in wanted if one in batch.recipients)
+        if not wanted:  # a batch that waited on disk while the recipients were changed
+            return (Part(Rejected("none of its recipients is configured any more"), piece, batch.recipients),)
+        sent = await self._offer(batch, piece, wanted)
+        if sent.refused is None:
+            pieces.note_progress()
+            return parts_of_recipients(sent, piece, batch.recipients)
+        verdict = refused_mail(sent.server, sent.refused, sent.payload)
+        if isinstance(verdict, RetryLater):
+            raise SessionError(verdict)
+        if sent.refused.code != TOO_LARGE and pieces.split(piece, verdict):
+            return ()
+        return (Part(verdict, piece, batch.recipients),)
+
+    async def _offer(self, batch: Batch, piece: tuple[Item, ...], wanted: tuple[str, ...]) -> Sent:
+        mail = await self._rendered(piece, batch.id, None)
+        sent = await self._mailer.send(mail, self._sender, wanted)
+        if sent.refused is None or sent.refused.code != TOO_LARGE:
+            return sent
+        # Once: a server that refuses this too refuses whatever it is given.
+        mail = await self._rendered(piece, batch.id, min(_CUT_TO, len(sent.payload) // 2))
+        return await self._mailer.send(mail, self._sender, wanted)
+
+    async def _rendered(self, piece: tuple[Item, ...], batch_id: str, limit: int | None) -> mails.Mail:
+        renderer = self._renderer
+        size = sum(len(item.text) for item in piece)
+        if renderer.subjects.runs_user_code or size > _SMALL:
+            return await self._thread.call(renderer.render, piece, batch_id, limit)
+        return renderer.render(piece, batch_id, limit)

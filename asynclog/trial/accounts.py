@@ -1,0 +1,134 @@
+"""The accounts of a run: where every error that was raised has gone, to the last one.
+
+Three witnesses that know nothing of one another: the app counts what it raised, the mail server
+keeps what it took, and asynclog says what became of its records.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+
+_LEFT = re.compile(r"^asynclog: ([\d,]+) records? left", re.MULTILINE)
+_FAILED = "--- Logging error ---"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as the server took it.
+
+    Attributes:
+        at: When, in seconds after the start of the load; negative while warming up.
+        sender: The envelope's.
+        recipients: The envelope's.
+        content: Its bytes.
+    """
+
+    at: float
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+
+    def parsed(self) -> EmailMessage:
+        """Return headers and body."""
+        return email.message_from_bytes(self.content, policy=email.policy.default)
+
+    @property
+    def count(self) -> int:
+        """Errors that it announces for the first time: 1 without asynclog's header."""
+        return int(self.parsed().get("X-Asynclog-Count", "1"))
+
+
+def mails_of(app: str, mails: Iterable[Mail]) -> tuple[Mail, ...]:
+    """Return the mails that one app sent, a mail that came twice once."""
+    distinct: dict[object, Mail] = {}
+    for number, mail in enumerate(mails):
+        if mail.sender.startswith(f"{app}@"):
+            # The standard handler's mails have no id: each is one of its own.
+            distinct.setdefault(mail.parsed().get("Message-ID") or number, mail)
+    return tuple(distinct.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the errors of one app have gone.
+
+    Attributes:
+        raised: Errors that the app counted.
+        mails: Mails that arrived.
+        announced: Errors that these mails tell of.
+        rest: What became of the others, in words, to how many.
+        checks: Every equation that has to hold, in words, to its two sides.
+    """
+
+    raised: int
+    mails: int
+    announced: int
+    rest: Mapping[str, int]
+    checks: Mapping[str, tuple[int, int]]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every equation holds."""
+        return all(left == right for left, right in self.checks.values())
+
+
+def nowhere_account(raised: int, mails: Sequence[Mail]) -> Account:
+    """Account for an app whose errors are logged nowhere."""
+    return Account(raised, len(mails), 0, {"logged nowhere": raised}, {"no mail came": (len(mails), 0)})
+
+
+def stdlib_account(raised: int, mails: Sequence[Mail], stderr: str) -> Account:
+    """Account for the standard handler: what it could not send it printed on stderr."""
+    lost = stderr.count(_FAILED)
+    return Account(
+        raised,
+        len(mails),
+        len(mails),
+        {"lost (“--- Logging error ---” on stderr)": lost},
+        {"raised = mails + logging errors on stderr": (raised, len(mails) + lost)},
+    )
+
+
+def asynclog_account(raised: int, mails: Sequence[Mail], stats: Mapping[str, Any], stderr: str) -> Account:
+    """Account for asynclog.
+
+    Args:
+        raised: Errors that the app counted.
+        mails: The distinct mails that arrived.
+        stats: What `asynclog.stats` said when the process ended.
+        stderr: What the process printed.
+    """
+    announced = sum(mail.count for mail in mails)
+    found = _LEFT.search(stderr)
+    left = int(found[1].replace(",", "")) if found else 0
+    rest = {
+        "dropped": _total(stats["dropped"]),
+        "dead-lettered": _total(stats["dead_lettered"]),
+        "spooled": _total(stats["spooled"]),
+        "left at exit": left,
+    }
+    outcomes = _total(stats["delivered"]) + sum(
+        _total(stats[name]) for name in ("dropped", "dead_lettered", "spooled", "pending")
+    )
+    checks = {
+        "raised = counts in the mails + dropped + dead-lettered + spooled + left": (
+            raised,
+            announced + sum(rest.values()),
+        ),
+        "raised = accepted by asynclog": (raised, stats["accepted"]),
+        "accepted = delivered + dropped + dead-lettered + spooled + pending": (stats["accepted"], outcomes),
+        "delivered, says asynclog = counts in the mails": (_total(stats["delivered"]), announced),
+        "pending, says asynclog = left at exit, says stderr": (stats["pending"], left),
+    }
+    return Account(raised, len(mails), announced, rest, checks)
+
+
+def _total(outcome: Any) -> int:
+    """Return a count, or the sum of counts by reason."""
+    return sum(map(_total, outcome.values())) if isinstance(outcome, Mapping) else int(outcome)

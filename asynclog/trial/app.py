@@ -1,0 +1,119 @@
+"""The Flask app that the demo serves, the same each time but for where its errors are logged.
+
+Flask's own `app.logger` logs an exception that no view handled; nothing here calls it by hand.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from logging.handlers import SMTPHandler
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, got_request_exception, render_template
+
+from asynclog.trial import shop
+from asynclog.trial.plan import AGAIN, ASYNCLOG, NOWHERE, RAISING_PATH, STATS_PATH, STDLIB
+
+_PRODUCT_PAGE = """<!doctype html>
+<title>{{ product.name }}</title>
+<h1>{{ product.name }}</h1>
+<p>{{ "%.2f"|format(product.price / 100) }} €</p>
+<ul>{% for other in others %}<li><a href="/product/{{ other.number }}">{{ other.name }}</a></li>{% endfor %}</ul>
+"""
+
+
+class _Errors:
+    """Counts the exceptions that no view handled: what each accounting starts from."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.raised = 0
+
+    def add(self, *_: object, **__: object) -> None:
+        with self._lock:
+            self.raised += 1
+
+
+def create_app(kind: str, mail_port: int, exit_file: str) -> Flask:
+    """Make the app.
+
+    Args:
+        kind: Where errors go: ``nowhere`` or ``again``, ``stdlib`` or ``asynclog``.
+        mail_port: The mail server's, on 127.0.0.1.
+        exit_file: Where the final counts are written when the process ends.
+    """
+    app = Flask("asynclog.trial")
+    errors = _Errors()
+    got_request_exception.connect(errors.add, app, weak=False)
+
+    def counts() -> dict[str, Any]:
+        return {"raised": errors.raised, "stats": _asynclog_stats() if kind == ASYNCLOG.key else None}
+
+    # Registered before asynclog has anything to do, so that it runs after asynclog's own drain.
+    atexit.register(_write_counts, os.getpid(), exit_file, counts)
+    app.logger.propagate = False
+    app.logger.addHandler(error_handler(kind, mail_port))
+    _add_pages(app, counts)
+    return app
+
+
+def error_handler(kind: str, mail_port: int) -> logging.Handler:
+    """Make the handler that an app's errors go to."""
+    if kind in {NOWHERE.key, AGAIN.key}:
+        return logging.NullHandler()
+    handler = SMTPHandler(
+        ("127.0.0.1", mail_port), f"{kind}@shop.example", ["admin@shop.example"], "YourApplication Failed"
+    )
+    handler.setLevel(logging.ERROR)
+    handler.setFormatter(logging.Formatter("[%(asctime)s] %(levelname)s in %(module)s: %(message)s"))
+    if kind == STDLIB.key:
+        return handler
+    import asynclog
+
+    return asynclog.wrap(handler)
+
+
+def _add_pages(app: Flask, counts: Callable[[], dict[str, Any]]) -> None:
+    product_page = app.jinja_env.from_string(_PRODUCT_PAGE)
+
+    @app.get("/product/<int:number>")
+    def product(number: int) -> str:
+        others = [other for other in shop.PRODUCTS.values() if other.number != number]
+        return render_template(product_page, product=shop.PRODUCTS[number], others=others)
+
+    @app.get(RAISING_PATH)
+    def checkout() -> dict[str, int]:
+        return {"total": shop.checkout({8: 1, 7: 1})}
+
+    @app.get(STATS_PATH)
+    def stats() -> dict[str, Any]:
+        return counts()
+
+
+def _asynclog_stats() -> Any:
+    import asynclog
+
+    return asynclog.stats()
+
+
+def _write_counts(pid: int, exit_file: str, counts: Callable[[], dict[str, Any]]) -> None:
+    if os.getpid() == pid:
+        Path(exit_file).write_text(json.dumps(counts()), encoding="utf-8")
+
+
+def end_with_the_demo() -> None:
+    """Have the server ended when the demo is gone, even if it was killed: its end of our stdin closes then."""
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getppid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="demo-watch").start()

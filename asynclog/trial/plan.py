@@ -1,0 +1,126 @@
+"""What the demo does when: the apps, the mail server's states, and every request with its due time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PATIENCE = 10.0
+"""Seconds after which a waiting client gives up; its request has failed."""
+
+ONE_IN = 10
+"""One request in this many raises."""
+
+PLAIN_PATH = "/product/7"
+RAISING_PATH = "/checkout"
+STATS_PATH = "/__stats"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One of the served apps.
+
+    Attributes:
+        key: Names it in addresses, files and results.
+        label: Names it to people.
+        mails: Whether it sends mail at all.
+    """
+
+    key: str
+    label: str
+    mails: bool
+
+
+NOWHERE = App("nowhere", "no logging", mails=False)
+# The same app once more: how far apart two runs of one and the same thing are is the only honest
+# measure of whether a difference between two different things means anything.
+AGAIN = App("again", "no logging, 2nd copy", mails=False)
+STDLIB = App("stdlib", "SMTPHandler", mails=True)
+ASYNCLOG = App("asynclog", "asynclog", mails=True)
+
+APPS = (NOWHERE, AGAIN, STDLIB, ASYNCLOG)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of the run in which the mail server behaves in one way.
+
+    Attributes:
+        key: Names it in results.
+        label: Names it to people.
+        short: The same where there is little room.
+        behaviour: What the mail server is told: ``healthy``, ``slow``, ``refusing`` or ``silent``.
+        start: Seconds after the first request was due.
+        end: The same; belongs to the next phase.
+    """
+
+    key: str
+    label: str
+    short: str
+    behaviour: str
+    start: float
+    end: float
+
+
+_STATES = (
+    ("healthy", "healthy", "healthy", "healthy"),
+    ("slow", "2 s per mail", "2 s per mail", "slow"),
+    ("refusing", "refusing connections", "refusing", "refusing"),
+    ("silent", "accepting and silent", "silent", "silent"),
+    ("recovered", "healthy again", "healthy", "healthy"),
+)
+
+
+def phases(seconds: float) -> tuple[Phase, ...]:
+    """Divide a run into equal phases, one for each state of the mail server."""
+    length = seconds / len(_STATES)
+    return tuple(
+        Phase(key, label, short, behaviour, number * length, (number + 1) * length)
+        for number, (key, label, short, behaviour) in enumerate(_STATES)
+    )
+
+
+def phase_at(plan: tuple[Phase, ...], due: float) -> Phase:
+    """Return the phase in which a request was due."""
+    return next((phase for phase in plan if due < phase.end), plan[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A request that has to be sent.
+
+    Attributes:
+        at: Seconds after the start.
+        app: Number of the app.
+        raises: Whether the app is asked for what raises.
+    """
+
+    at: float
+    app: int
+    raises: bool
+
+
+def requests(rate: float, seconds: float, apps: int, *, seed: int = 7) -> Iterator[Due]:
+    """Plan the requests of a run.
+
+    Each round asks every app for the same, in evenly spaced slots, so that the two cores are never
+    asked for everything at once and what the machine does meanwhile hits all of them alike. The
+    order is drawn anew for each round: with a fixed one, the app after the app that is expensive
+    would always pay for its neighbour.
+
+    Args:
+        rate: Requests a second to each app.
+        seconds: How long.
+        apps: How many apps.
+        seed: Of the draw; runs with the same seed send the same.
+    """
+    draw = random.Random(seed)
+    order = list(range(apps))
+    raising = 0
+    for number in range(round(rate * seconds)):
+        if number % ONE_IN == 0:
+            raising = number + draw.randrange(ONE_IN)
+        draw.shuffle(order)
+        for slot, app in enumerate(order):
+            yield Due((number + slot / apps) / rate, app, number == raising)

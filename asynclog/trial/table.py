@@ -1,0 +1,213 @@
+"""What the terminal shows: a live table while the run goes on, phase lines where there is no terminal, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from asynclog.trial.load import Sample
+from asynclog.trial.measure import percentile, waited
+from asynclog.trial.plan import APPS, ASYNCLOG, STDLIB, App
+from asynclog.trial.run import Outcome, Progress, View
+from asynclog.trial.words import duration, ratio, spread, verdict
+
+_RECENT = 3.0
+_STYLES = {"healthy": "green", "recovered": "green", "slow": "yellow", "refusing": "red", "silent": "magenta"}
+
+
+@contextlib.contextmanager
+def view(console: Console) -> Iterator[View]:
+    """Choose how a run is shown: live in a terminal, by lines anywhere else."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield Lines(console)
+        return
+    # Drawn when told to and not by a thread of its own: the cores belong to what is measured.
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield LiveTable(live)
+
+
+class Lines:
+    """Shows a run by a line for each phase; for pipes and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def enter(self, progress: Progress) -> None:
+        """Show that a phase has begun."""
+        if progress.phase:
+            self.say(f"{progress.elapsed:5.1f} s  mail server: {progress.phase.label}")
+
+    def tick(self, progress: Progress) -> None:
+        """Show nothing: a line twice a second is for nobody."""
+
+
+class LiveTable:
+    """Shows how the last seconds went for each app."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def say(self, text: str) -> None:
+        """Show one line in the table's place."""
+        self._live.update(Text(text), refresh=True)
+
+    def enter(self, progress: Progress) -> None:
+        """Show that a phase has begun."""
+        self.tick(progress)
+
+    def tick(self, progress: Progress) -> None:
+        """Show how things stand."""
+        self._live.update(Group(_head(progress), _now(progress)), refresh=True)
+
+
+def _head(progress: Progress) -> RenderableType:
+    end = progress.plan[-1].end
+    states = Text("mail server ")
+    for phase in progress.plan:
+        current = phase is progress.phase
+        states.append(f" {phase.short} ", style=f"bold reverse {_STYLES[phase.key]}" if current else "dim")
+    if progress.phase is None:
+        states.append(" the last answers", style="bold")
+    passed = min(progress.elapsed, end)
+    line = Table.grid(padding=(0, 1))
+    line.add_row(ProgressBar(end, passed, width=50), f"{passed:.0f} of {end:.0f} s")
+    return Group(states, line)
+
+
+def _now(progress: Progress) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        caption=f"p50, p99 and worst: requests due in the last {_RECENT:g} s and done",
+    )
+    table.add_column("app")
+    for title in ("p50", "p99", "worst", "waiting", "failed", "errors", "mails"):
+        table.add_column(title, justify="right", no_wrap=True)
+    samples = tuple(progress.samples)
+    senders = Counter(mail.sender.partition("@")[0] for mail in tuple(progress.mails))
+    for number, app in enumerate(APPS):
+        own = [sample for sample in samples if sample.app == number]
+        table.add_row(*_row(app, own, progress, progress.waiting[number], senders[app.key]))
+    return table
+
+
+def _row(
+    app: App, own: Sequence[Sample], progress: Progress, waiting: tuple[int, float], mails: int
+) -> Sequence[RenderableType]:
+    recent = sorted(waited(sample) for sample in own if sample.due > progress.elapsed - _RECENT)
+    times = [_time(percentile(recent, share)) if recent else Text("-") for share in (0.5, 0.99, 1)]
+    count, oldest = waiting
+    queue = f"{count} for {duration(oldest)}" if oldest > 0.5 else str(count)
+    failed = sum(sample.failed for sample in own)
+    return (
+        Text(app.label, style="bold" if app is ASYNCLOG else ""),
+        *times,
+        Text(queue, style="red" if oldest > 0.5 else ""),
+        Text(str(failed), style="red" if failed else ""),
+        str(sum(sample.raises for sample in own)),
+        str(mails) if app.mails else "-",
+    )
+
+
+def _time(seconds: float) -> Text:
+    style = "green" if seconds < 0.1 else "yellow" if seconds < 1 else "red"
+    return Text(duration(seconds), style=style)
+
+
+def show(console: Console, outcome: Outcome) -> None:
+    """Print the tables of a finished run."""
+    console.print(_latencies(outcome))
+    console.print(_comparison(outcome))
+    console.print(_accounts(outcome))
+    late = outcome.measured.lateness
+    console.print(
+        f"The load itself was late by {duration(late[0])} at p50, {duration(late[1])} at p99, {duration(late[2])} "
+        "at worst; that counts in every app's latency.",
+        highlight=False,
+    )
+
+
+def _latencies(outcome: Outcome) -> Table:
+    table = Table(
+        title="Latency from when a request was due",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("mail server, app", no_wrap=True)
+    for title in ("requests", "p50", "p99", "worst", "failed"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for phase in outcome.plan:
+        table.add_row(Text(phase.label, style=f"bold {_STYLES[phase.key]}"))
+        for app in APPS:
+            one = outcome.measured.summaries[phase.key][app.key]
+            table.add_row(
+                Text(f"  {app.label}", style="bold" if app is ASYNCLOG else ""),
+                f"{one.requests:,}",
+                _time(one.p50),
+                _time(one.p99),
+                _time(one.worst),
+                Text(f"{one.failed:,}", style="red" if one.failed else ""),
+            )
+        table.add_section()
+    return table
+
+
+def _comparison(outcome: Outcome) -> Table:
+    table = Table(
+        title="p99 as a ratio to the app that logs nowhere",
+        title_justify="left",
+        caption="spread: where an identical app lies in 19 of 20 runs; within: up to 1.10, or inside it",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("mail server", no_wrap=True)
+    for title in ("SMTPHandler", "asynclog", "2nd copy", "spread", ""):
+        table.add_column(title, justify="right", no_wrap=True)
+    for phase in outcome.plan:
+        one = outcome.measured.comparisons[phase.key]
+        table.add_row(
+            Text(phase.label, style=_STYLES[phase.key]),
+            ratio(one.stdlib),
+            Text(ratio(one.asynclog), style="bold"),
+            ratio(one.twin),
+            spread(one),
+            Text(verdict(one), style="green" if one.within else "yellow"),
+        )
+    return table
+
+
+def _accounts(outcome: Outcome) -> Table:
+    table = Table(
+        title="Where the errors went", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("")
+    for title in (STDLIB.label, ASYNCLOG.label):
+        table.add_column(title, justify="right")
+    pair = [outcome.accounts[app.key] for app in (STDLIB, ASYNCLOG)]
+    table.add_row("errors raised", *(f"{account.raised:,}" for account in pair))
+    table.add_row("mails arrived", *(f"{account.mails:,}" for account in pair))
+    table.add_row("errors that these mails tell of", *(f"{account.announced:,}" for account in pair))
+    for name in dict.fromkeys(name for account in pair for name in account.rest):
+        table.add_row(name, *(f"{account.rest[name]:,}" if name in account.rest else "-" for account in pair))
+    table.add_row(
+        "adds up",
+        *(Text("yes", style="green") if account.adds_up else Text("NO", style="bold red") for account in pair),
+    )
+    return table

@@ -1,0 +1,274 @@
+"""The worker: one daemon thread and one event loop for the process, however many listeners there are.
+
+It owns starting, waking, forking and ending. Two real threads make it up: the loop's, and a small
+*bell* that callers ring. A caller can't wake an event loop cheaply: ``call_soon_threadsafe`` writes
+to a socket, which lets go of the interpreter lock, and beside a busy thread it takes 10 ms to get it
+back. To put something on a `SimpleQueue` takes 18 µs there, and the bell does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import collections
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from asynclog import threads
+from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, write_line
+from asynclog.fork import process_state
+from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
+
+#: How long a slice of draining may keep the interpreter lock, and the real sleep that ends it.
+SLICE = 0.001
+PAUSE = 50e-6
+# After a burst the worker looks again a few times before it lies down: the next record of a busy
+# app then wakes nobody.
+_LINGER = 0.002
+_LINGERS = 3
+# The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
+_STALL = 1.0
+_RESTART_DELAY = 1.0
+_MAX_WARM_UP = 10.0
+
+
+class Drained(Protocol):
+    """What the worker asks of a listener."""
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether the mail library has to be loaded."""
+        ...
+
+    def drain(self, seconds: float) -> bool:
+        """Work for a slice; say whether there is more."""
+        ...
+
+    def lie_down(self) -> bool:
+        """Mark the queue as unwatched; say whether that is safe: nothing came meanwhile."""
+        ...
+
+    def attach(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        """Start the lanes on this loop."""
+        ...
+
+
+class Worker:
+    """The process's thread and loop; `worker` is the one there is."""
+
+    def __init__(self) -> None:
+        self.board = AlarmBoard()
+        self._forget()
+        process_state.register(self)
+        process_state.before = self._wait_for_warm_up
+
+    def _forget(self) -> None:
+        self.listeners: list[Drained] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.exiting = False
+        self._bell: Any = SimpleQueue()
+        self._commands: collections.deque[Callable[[], None]] = collections.deque()
+        self._started = False
+        self._retry_start_at = 0.0
+        self._warm_up_ends = 0.0
+        self._woken: asyncio.Event | None = None
+        self._rung_at = 0.0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def after_fork(self) -> None:
+        """Forget the thread, in a forked child: it is the parent's."""
+        self._forget()
+
+    # -- from any thread --------------------------------------------------------------------
+
+    def ensure(self) -> bool:
+        """Start the worker unless it runs.
+
+        Returns:
+            False where no thread can start; the next call after a second tries again.
+        """
+        if self._started:
+            return True
+        now = time.monotonic()
+        if now < self._retry_start_at:
+            return False
+        self._started = True
+        self._warm_up_ends = now + _MAX_WARM_UP
+        if threads.start(self._run):
+            _at_exit_of_multiprocessing()
+            return True
+        self._started = False
+        self._warm_up_ends = 0.0
+        self._retry_start_at = now + 1.0
+        self.board.tell("no_thread", "worker", "no thread can be started: records wait until one can, or until exit")
+        return False
+
+    def post(self, command: Callable[[], None]) -> None:
+        """Have the loop run a function soon."""
+        self._commands.append(command)
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake the loop; costs a put on a `SimpleQueue`."""
+        self._bell.put(time.monotonic())
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine on the loop; call it there."""
+        assert self.loop is not None
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _wait_for_warm_up(self) -> None:
+        """Put a fork off while the worker imports: a lock held by a thread that is not there later hangs the child."""
+        if not self._warm_up_ends or is_own_thread():
+            return
+        while self._warm_up_ends and time.monotonic() < self._warm_up_ends:
+            real_sleep(0.001)
+
+    # -- the worker's thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        pid = os.getpid()
+        while process_state.pid == pid:
+            try:
+                self.run_loop(self._main())
+                return
+            except Exception as error:  # restarted with a delay, the queues kept
+                self.board.tell("worker_error", "worker", f"restarted after {type(error).__name__}: {error}")
+                self.board.count("worker_restarted")
+                real_sleep(_RESTART_DELAY)
+
+    def run_loop(self, main: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine on a loop of the worker's kind, in the calling thread, to its end."""
+        import anyio
+
+        from asynclog.loop import WorkerLoop
+
+        async def given() -> None:
+            self.loop = asyncio.get_running_loop()
+            self._woken = asyncio.Event()
+            await main
+
+        anyio.run(given, backend="asyncio", backend_options={"loop_factory": WorkerLoop})
+
+    async def _main(self) -> None:
+        _warm_up()
+        self._warm_up_ends = 0.0
+        bell, loop = self._bell, self.loop
+        if not threads.start(lambda: self._listen(bell, loop)):
+            # Without a bell the loop looks for itself, every few milliseconds.
+            self.spawn(self._listen_on_loop(bell))
+        for listener in list(self.listeners):
+            listener.attach(self.spawn)
+        lingered = 0
+        while True:
+            if self._step():
+                lingered = 0
+                real_sleep(PAUSE)
+                await asyncio.sleep(0)
+            elif lingered < _LINGERS:
+                lingered += 1
+                await asyncio.sleep(_LINGER)
+            else:
+                await self._sleep()
+                lingered = 0
+
+    def _step(self) -> bool:
+        """Do a slice of everything there is to do; say whether there is more."""
+        while self._commands:
+            self._commands.popleft()()
+        while caller_notes:
+            kind, text = caller_notes.popleft()
+            self.board.tell(kind, "queue", text)
+        busy = False
+        for listener in list(self.listeners):
+            busy = listener.drain(SLICE) or busy
+        return busy
+
+    async def _sleep(self) -> None:
+        woken = self._woken
+        assert woken is not None
+        woken.clear()
+        safe = [listener.lie_down() for listener in list(self.listeners)]
+        if all(safe) and not self._commands:
+            await woken.wait()
+            late = time.monotonic() - self._rung_at
+            if self._rung_at and late > _STALL:
+                self.board.tell("loop_stalled", "worker", f"the worker's loop was blocked for {late:.1f} s")
+            self._rung_at = 0.0
+
+    def _listen(self, bell: Any, loop: Any) -> None:
+        """The bell's thread: wake the loop once for however many rings there are."""
+        while True:
+            rung_at = bell.get()
+            while not bell.empty():
+                bell.get()
+            try:
+                loop.call_soon_threadsafe(self._wake, rung_at)
+            except RuntimeError:
+                return  # the loop is closed: another was started, with a bell of its own
+
+    async def _listen_on_loop(self, bell: Any) -> None:
+        while True:
+            await asyncio.sleep(0.005)
+            while not bell.empty():
+                self._wake(bell.get())
+
+    def _wake(self, rung_at: float) -> None:
+        if not self._rung_at:
+            self._rung_at = rung_at
+        if self._woken is not None:
+            self._woken.set()
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def errors(self) -> dict[str, int]:
+        """Return what went wrong outside of any listener, by kind."""
+        return {**caller_errors, **self.board.counts}
+
+
+worker = Worker()
+
+
+def _warm_up() -> None:
+    """Import what deliveries need, while forks are put off."""
+    import anyio
+
+    _ = anyio.CancelScope  # anyio loads its backend and its submodules late
+    with_mail = any(listener.sends_mail for listener in worker.listeners)
+    if with_mail:
+        import aiosmtplib  # noqa: F401
+
+
+def _at_exit_of_multiprocessing() -> None:
+    """A multiprocessing child runs its own finalizers and no ``atexit`` functions."""
+    module = sys.modules.get("multiprocessing.process")
+    if module is not None and module.parent_process() is not None:
+        from multiprocessing import util
+
+        util.Finalize(None, finish, exitpriority=0)
+
+
+def finish() -> None:
+    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be."""
+    worker.exiting = True
+    finish_listeners()
+    left = [(listener.name, *listener.report_left()) for listener in known_listeners()]
+    total = sum(count for _, count, _ in left)
+    if total:
+        why = "; ".join(f"{name}: {count} {reason}".rstrip() for name, count, reason in left if count)
+        write_line(f"asynclog: {total} records left, {why}")
+
+
+# Set by asynclog.listener, which stands above this floor.
+finish_listeners: Callable[[], None] = lambda: None  # noqa: E731
+known_listeners: Callable[[], list[Any]] = list
+
+# Registered at import and not at the start: functions registered later run earlier, so that what
+# the app's own exit functions log is still delivered.
+atexit.register(finish)

@@ -1,0 +1,76 @@
+"""The accounts: every error that was raised, to the last one."""
+
+import pytest
+
+from asynclog.trial.accounts import Mail, asynclog_account, mails_of, nowhere_account, stdlib_account
+
+
+def mail(sender="asynclog@shop.example", at=1.0, **headers):
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return Mail(at, sender, ("admin@shop.example",), (head + "\r\nbody\r\n").encode())
+
+
+def stats(accepted, delivered, *, dropped=None, dead_lettered=0, spooled=0, pending=0):
+    return {
+        "accepted": accepted,
+        "delivered": delivered,
+        "dropped": dropped or {},
+        "dead_lettered": dead_lettered,
+        "spooled": spooled,
+        "pending": pending,
+    }
+
+
+def test_a_mail_that_came_twice_counts_once():
+    first = mail(Message_ID="<a@b>", X_Asynclog_Count=3)
+    again = mail(Message_ID="<a@b>", X_Asynclog_Count=3, at=2.0)
+    other = mail(Message_ID="<c@b>", X_Asynclog_Count=4)
+    assert mails_of("asynclog", [first, again, other]) == (first, other)
+
+
+def test_mails_without_an_id_are_each_of_their_own_and_of_their_app():
+    mails = [mail("stdlib@shop.example"), mail("stdlib@shop.example"), mail()]
+    assert len(mails_of("stdlib", mails)) == 2
+    assert len(mails_of("asynclog", mails)) == 1
+    assert mails_of("nowhere", mails) == ()
+
+
+def test_counts_in_the_mails_add_up_to_what_was_raised():
+    mails = (mail(X_Asynclog_Count=1), mail(X_Asynclog_Count=41))
+    account = asynclog_account(42, mails, stats(42, 42), "")
+    assert account.adds_up
+    assert (account.mails, account.announced) == (2, 42)
+
+
+def test_what_was_dropped_or_left_at_exit_is_accounted_for():
+    mails = (mail(X_Asynclog_Count=10),)
+    final = stats(1024, 10, dropped={"overflow": 3, "too_big": {"ERROR": 2}}, dead_lettered=1, spooled=4, pending=1004)
+    account = asynclog_account(1024, mails, final, "noise\nasynclog: 1,004 records left, no spool was given\n")
+    assert account.adds_up
+    assert dict(account.rest) == {"dropped": 5, "dead-lettered": 1, "spooled": 4, "left at exit": 1004}
+
+
+@pytest.mark.parametrize(
+    ("raised", "count", "final", "stderr"),
+    [
+        (43, 42, stats(42, 42), ""),  # one was never accepted
+        (42, 41, stats(42, 42), ""),  # one is in no mail although it was delivered
+        (42, 42, stats(42, 41), ""),  # one has no outcome
+        (42, 41, stats(42, 41, pending=1), ""),  # one was left and nobody said so
+        (42, 43, stats(42, 42), ""),  # one came twice under two ids
+    ],
+)
+def test_one_error_too_few_or_too_many_is_noticed(raised, count, final, stderr):
+    assert not asynclog_account(raised, (mail(X_Asynclog_Count=count),), final, stderr).adds_up
+
+
+def test_what_the_standard_handler_could_not_send_is_counted_on_stderr():
+    mails = (mail("stdlib@shop.example"),) * 2
+    stderr = "--- Logging error ---\nTraceback …\n--- Logging error ---\nTraceback …\n"
+    assert stdlib_account(4, mails, stderr).adds_up
+    assert not stdlib_account(5, mails, stderr).adds_up
+
+
+def test_an_app_that_logs_nowhere_sends_no_mail():
+    assert nowhere_account(5, ()).adds_up
+    assert not nowhere_account(5, (mail("nowhere@shop.example"),)).adds_up

@@ -1,0 +1,65 @@
+"""The plan of a run: when what happens."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asynclog.trial.plan import ONE_IN, phase_at, phases, requests
+
+rates = st.floats(2, 200)
+durations = st.floats(5, 15)
+unhurried = settings(deadline=None, max_examples=40)
+
+
+def test_phases_follow_one_another_without_a_gap_and_fill_the_run():
+    plan = phases(60)
+    assert [phase.behaviour for phase in plan] == ["healthy", "slow", "refusing", "silent", "healthy"]
+    assert plan[0].start == 0
+    assert plan[-1].end == 60
+    assert all(before.end == after.start for before, after in zip(plan, plan[1:], strict=False))
+
+
+def test_a_request_belongs_to_the_phase_in_which_it_was_due():
+    plan = phases(50)
+    assert [phase_at(plan, due).key for due in (0, 9.99, 10, 49.9, 50)] == [
+        "healthy",
+        "healthy",
+        "slow",
+        "recovered",
+        "recovered",
+    ]
+
+
+@unhurried
+@given(rates, durations, st.integers(1, 5))
+def test_every_app_is_asked_for_the_same_in_even_slots(rate, seconds, apps):
+    plan = list(requests(rate, seconds, apps))
+    rounds = [plan[start : start + apps] for start in range(0, len(plan), apps)]
+    assert len(rounds) == round(rate * seconds)
+    for asked in rounds:
+        assert sorted(due.app for due in asked) == list(range(apps))
+        assert len({due.raises for due in asked}) == 1
+    gaps = [after.at - before.at for before, after in zip(plan, plan[1:], strict=False)]
+    assert all(gap == pytest.approx(1 / (rate * apps), abs=1e-6) for gap in gaps)
+
+
+@unhurried
+@given(rates, durations)
+def test_one_request_in_ten_raises_in_every_ten(rate, seconds):
+    raising = [due.raises for due in requests(rate, seconds, 1)]
+    for start in range(0, len(raising) - ONE_IN, ONE_IN):
+        assert sum(raising[start : start + ONE_IN]) == 1
+
+
+@unhurried
+@given(rates, durations)
+def test_every_app_is_asked_in_every_phase_whatever_order_is_drawn(rate, seconds):
+    plan = phases(seconds)
+    asked = {(phase_at(plan, due.at).key, due.app) for due in requests(rate, seconds, 4)}
+    assert len(asked) == 4 * len(plan)
+
+
+def test_no_app_always_comes_after_the_same_neighbour():
+    plan = list(requests(50, 10, 4))
+    neighbours = {(a.app, b.app) for a, b in zip(plan, plan[1:], strict=False) if a.app != b.app}
+    assert len(neighbours) == 12

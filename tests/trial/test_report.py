@@ -1,0 +1,103 @@
+"""The report: one page with everything in it, safe to open."""
+
+import html.parser
+import json
+
+import pytest
+
+from asynclog.trial import report
+from tests.trial.samples import outcome
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a browser would load and whether every element is closed."""
+
+    VOID = {"meta", "source", "img", "br"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.tags, self.open, self.text = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in {"src", "srcset", "href"}]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    page = report.write(outcome(), folder)
+    return page.read_text(encoding="utf-8"), folder
+
+
+def test_the_page_holds_its_pictures_and_loads_nothing(written):
+    page = Page(written[0])
+    assert len(page.loads) == 4
+    assert all(load.startswith("data:image/png;base64,") for load in page.loads)
+    assert page.open == []
+
+
+def test_what_a_mail_holds_is_shown_and_never_run(written):
+    page = Page(written[0])
+    assert "script" not in page.tags
+    shown = "".join(page.text)
+    assert "</pre><script>alert(1)</script>" in shown
+    assert "<b>fäiled" in shown
+    assert "asynclog: alarm <b>" in shown
+
+
+def test_every_state_and_app_is_in_the_table(written):
+    page = Page(written[0])
+    shown = "".join(page.text)
+    for label in ("healthy", "2 s per mail", "refusing connections", "accepting and silent", "healthy again"):
+        assert f"Mail server {label}" in shown
+    assert shown.count("no logging, 2nd copy") == 5
+
+
+def test_many_mails_are_cut_to_the_first_and_the_rest_is_counted(written):
+    page = Page(written[0])
+    assert page.tags.count("details") == 2 + 12
+    assert "… and 3 more." in "".join(page.text)
+
+
+def test_the_numbers_are_there_for_machines(written):
+    numbers = json.loads((written[1] / report.NUMBERS).read_text())
+    assert numbers["faults"] == []
+    assert numbers["accounts"]["asynclog"]["announced"] == 20
+    assert set(numbers["states"]) == {"healthy", "slow", "refusing", "silent", "recovered"}
+    assert numbers["states"]["slow"]["apps"]["asynclog"]["requests"] == 40
+    assert numbers["states"]["slow"]["p99_ratio"]["within"] in {True, False}
+
+
+def test_only_the_page_and_the_numbers_are_written(written):
+    assert sorted(path.name for path in written[1].iterdir()) == [report.PAGE, report.NUMBERS]
+
+
+def test_a_record_that_is_in_no_mail_is_a_fault_and_the_page_says_so():
+    run = outcome(lost=1)
+    assert run.faults
+    assert "20 is not 19" in run.faults[0]
+    assert "Fault:" in report.render(run)
+
+
+def test_a_request_that_only_asynclog_failed_is_a_fault():
+    assert outcome(failing=2).faults == ("asynclog: 2 requests failed that did not fail in the app that logs nowhere",)
+    assert outcome().faults == ()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_run(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        report.prepare(tmp_path / "file" / "report")
+    report.prepare(tmp_path / "new" / "report")
+    assert list((tmp_path / "new" / "report").iterdir()) == []
