@@ -96,7 +96,7 @@ class AlarmBoard:
         if self.on_alarm is not None:
             try:
                 self.on_alarm(alarm)
-            except Exception as error:  # the user's function must not stop the delivery
+            except BaseException as error:  # the user's function, on a thread of ours: nothing may pass
                 self.count("on_alarm_error")
                 write_line(f"asynclog: on_alarm raised {type(error).__name__}")
 

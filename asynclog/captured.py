@@ -37,6 +37,10 @@ class OddNotes:
     def __repr__(self) -> str:
         return self.text
 
+    def __iter__(self) -> Iterator[str]:
+        """Give the text as the one note, to printers that iterate over whatever they find."""
+        yield self.text
+
 
 class Candidates:
     """The names among which "Did you mean" looks.

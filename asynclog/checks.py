@@ -54,9 +54,13 @@ def seconds(name: str, value: Any, *, positive: bool = False) -> float:
     fix = "give a number of seconds, " + ("more than 0" if positive else "0 or more")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         bad_type(name, value, fix)
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+    try:
+        number = float(value)
+    except OverflowError:  # an int of 400 digits
         bad_value(name, value, fix)
-    return float(value)
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        bad_value(name, value, fix)
+    return number
 
 
 def choice(name: str, value: Any, allowed: Collection[str]) -> str:

@@ -134,9 +134,9 @@ def _demo(seconds: float, rate: float, folder: Path) -> int:
     except run.Terminated as ended:
         return _ended(128 + int(ended.args[0]))
     table.show(console, outcome)
-    console.print(f"Report: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {page.resolve().as_uri()}", markup=False, highlight=False, soft_wrap=True)
     for fault in outcome.faults:
-        console.print(f"Fault: {fault}", style="bold red", highlight=False, soft_wrap=True)
+        console.print(f"Fault: {fault}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     return EXIT_FAULT if outcome.faults else 0
 
 

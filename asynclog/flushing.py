@@ -17,16 +17,18 @@ class FlushRequest:
 
     Args:
         target: How many records were accepted when it was asked for.
+        expires: When nobody waits for it any more, on `time.monotonic`.
 
     Attributes:
         marks: Each lane with its mark, once the queue is past the target.
         done: Whether all of it is settled.
     """
 
-    __slots__ = ("done", "marks", "target")
+    __slots__ = ("done", "expires", "marks", "target")
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, expires: float) -> None:
         self.target = target
+        self.expires = expires
         self.marks: list[tuple[Any, int]] | None = None
         self.done = False
 

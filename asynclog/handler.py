@@ -11,13 +11,14 @@ import logging.handlers
 import os
 import queue as stdlib_queue
 from _thread import get_ident
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from asynclog import checks, threads
 from asynclog.alarm import note_from_caller
-from asynclog.capture.gate import LaneGate
-from asynclog.capture.plain import IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
+from asynclog.capture.exception import capture_exc_info
+from asynclog.capture.gate import Gate, LaneGate
+from asynclog.capture.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
 from asynclog.capture.record import capture, capture_for_all
 from asynclog.fork import process_state
 from asynclog.queue import RecordQueue, inside
@@ -48,12 +49,35 @@ class QueueHandler(logging.handlers.QueueHandler):
         if not callable(getattr(queue, "put_nowait", None)):
             checks.bad_type("queue", queue, "give an asynclog.RecordQueue, or a queue with put_nowait()")
         super().__init__(queue)
-        self.listener: Any = None
+        self.listener = None
+        #: The gate of this handler alone, where it stands for some of the queue's lanes; else the queue's.
+        self.door: Gate | None = None
+
+    @property
+    def listener(self) -> Any:
+        """The listener that drains the queue, for whoever wants to start, stop or ask it."""
+        return self._listener
+
+    @listener.setter
+    def listener(self, listener: Any) -> None:
+        self._listener: Any = exchange_made_up(self, listener) if listener is not None else None
+
+    @property
+    def queue(self) -> Any:
+        """The queue that records are put on."""
+        return self._queue
+
+    @queue.setter
+    def queue(self, queue: Any) -> None:
+        self._queue = queue
         cls = type(self)
-        #: Whether this class puts records in its own way, as subclasses of the standard one do.
+        #: Whether records are put in a way of their own: a foreign queue, or a subclass as the
+        #: standard library's handler has them.
         self._own_way = not isinstance(queue, RecordQueue) or any(
             getattr(cls, name) is not getattr(QueueHandler, name) for name in ("emit", "prepare", "enqueue")
         )
+        # The queue as `handle` reads it, which is None where the fast path does not apply.
+        self._fast = None if self._own_way else queue
 
     # -- the caller's path ---------------------------------------------------------------------
 
@@ -63,9 +87,9 @@ class QueueHandler(logging.handlers.QueueHandler):
         Returns:
             The record, or False where the filters or every lane refused it.
         """
-        queue: Any = self.queue
+        queue: Any = self._fast
         try:
-            gate = queue.gate.only
+            gate = (self.door or queue.gate).only
             face = gate.face
             if record.levelno < face.level and not self.filters:
                 return False
@@ -73,15 +97,14 @@ class QueueHandler(logging.handlers.QueueHandler):
             msg = fields["msg"]
             if (
                 type(msg) is not str
-                or fields["exc_info"]
                 or len(fields) != _N_FIELDS
                 or face.filters
                 or self.filters
                 or face.formatter is not gate.formatter
                 or fields["process"] != queue.pid
                 or fields["thread"] in own_idents
+                or fields["stack_info"]
                 or type(record) is not logging.LogRecord
-                or self._own_way
             ):
                 return self._carefully(record)
             size = RECORD_SIZE + len(msg)
@@ -95,16 +118,26 @@ class QueueHandler(logging.handlers.QueueHandler):
                         size += len(value)
                     elif kind not in IMMUTABLE:
                         return self._carefully(record)
-            if (
-                size > _LONG
-                or len(queue.entries) >= queue.soft_limit
-                or queue.bytes_in - queue.bytes_out + size > queue.soft_memory
-            ):
+            if size > _LONG:
                 return self._carefully(record)
+            exc_info = fields["exc_info"]
+            if exc_info:
+                if type(exc_info) is not tuple:
+                    return self._carefully(record)
+                fields["exc_info"] = None
+                captured = capture_exc_info(exc_info)
+                if captured is not None:
+                    size += captured.frame_count * FRAME_SIZE + captured.text_size
+            else:
+                captured = None
+            entries = queue.entries
+            if len(entries) >= queue.soft_limit or queue.bytes_in - queue.bytes_out + size > queue.soft_memory:
+                queue.put_entry((fields, gate.bit, size, captured))
+                return record
             # Nothing between these lines lets another thread in; see asynclog.stats on counting.
             queue.ledger.accepted += 1
             queue.bytes_in += size
-            queue.entries.append((fields, gate.bit, size, None))
+            entries.append((fields, gate.bit, size, captured))
             if queue.sleeping:
                 queue.wake()
         except Exception:  # no gate, several lanes, a foreign queue, a record of an odd shape
@@ -114,8 +147,7 @@ class QueueHandler(logging.handlers.QueueHandler):
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""
         ident = get_ident()
-        nested = ident in inside
-        inside.add(ident)
+        inside[ident] = inside.get(ident, 0) + 1
         try:
             if record.thread in own_idents and (record.thread is not None or threads.is_own_thread()):
                 return self._refuse_feedback(record)
@@ -134,18 +166,22 @@ class QueueHandler(logging.handlers.QueueHandler):
             self._count_failure(error)
             return False
         finally:
-            if not nested:
-                inside.discard(ident)
+            depth = inside.get(ident, 1) - 1
+            if depth:
+                inside[ident] = depth
+            else:
+                inside.pop(ident, None)
 
     def _accept(self, record: logging.LogRecord) -> Any:
         if self._own_way:
             self.emit(record)
             return record
         queue: Any = self.queue
-        if queue.gate is None:
+        gate = self.door or queue.gate
+        if gate is None:
             queue.put_entry(capture_for_all(record, queue.note))
             return record
-        entries = capture(record, queue.gate, queue.note)
+        entries = capture(record, gate, queue.note)
         if not entries:
             return False
         if len(entries) == 1:
@@ -201,8 +237,12 @@ class QueueHandler(logging.handlers.QueueHandler):
         queue = self.queue
         if not isinstance(queue, RecordQueue):
             queue.put_nowait(record)
+            start_if_idle = getattr(self._listener, "start_if_idle", None)
+            if start_if_idle is not None:
+                start_if_idle()
             return
-        entries = capture(record, queue.gate, queue.note) if queue.gate else [capture_for_all(record, queue.note)]
+        gate = self.door or queue.gate
+        entries = capture(record, gate, queue.note) if gate else [capture_for_all(record, queue.note)]
         if entries:
             queue.put_group(entries)
 
@@ -217,7 +257,7 @@ class QueueHandler(logging.handlers.QueueHandler):
             lane.face.setFormatter(fmt)
 
     def _gate_lanes(self) -> Sequence[LaneGate]:
-        gate = getattr(self.__dict__.get("queue"), "gate", None)
+        gate = self.__dict__.get("door") or getattr(self.__dict__.get("_queue"), "gate", None)
         return gate.lanes if gate is not None else ()
 
     def flush(self) -> None:
@@ -248,6 +288,11 @@ class Flushable(Protocol):
     def close_from_logging(self) -> bool:
         """Flush and stop as far as waiting is safe here."""
         ...
+
+
+# Set by asynclog.configured, which stands above this floor: exchanges a plain queue and listener
+# that dictConfig made up for ours.
+exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener
 
 
 def _notice_fork() -> None:

@@ -24,9 +24,11 @@ from asynclog.fork import process_state
 from asynclog.options import LANE_OPTIONS, LaneOptions, QueueOptions, take
 from asynclog.queue import RecordQueue
 from asynclog.render.rebuild import rebuild
+from asynclog.report import Report, Reported
 from asynclog.sinks.convert import sink_for
+from asynclog.sinks.originals import take_over
 from asynclog.stats import DROPPED, UNCOUNTED, add_up, unused_name
-from asynclog.values import Captured, Entry, SharedOutcome
+from asynclog.values import Captured, Entry, SharedOutcome, in_full
 from asynclog.worker import worker
 
 #: Seconds between two announcements of dropped records.
@@ -72,7 +74,8 @@ class QueueListener(logging.handlers.QueueListener):
         super().__init__(queue, *handlers, respect_handler_level=True)
         self.options = take(LaneOptions, LANE_OPTIONS, options)
         self.name = "asynclog"
-        self.report: list[Any] = []
+        #: What was wrapped, and what was left alone and why.
+        self.report = Report()
         self.clock: Clock = SYSTEM_CLOCK
         self.board = AlarmBoard(self.options.on_alarm)
         self.lanes: tuple[Lane, ...] = ()
@@ -118,6 +121,9 @@ class QueueListener(logging.handlers.QueueListener):
             if any(lane.face is handler for lane in lanes):
                 continue
             lanes.append(self._make_lane(handler, bounds, lanes, mail_options))
+        for lane in lanes[len(self.lanes) :]:
+            take_over(lane.face, lane.sink)
+            self._report(lane)
         self.lanes = tuple(lanes)
         self._open_gate()
         if self._state == _RUNNING and self._spawn is not None:
@@ -138,6 +144,19 @@ class QueueListener(logging.handlers.QueueListener):
         name = unused_name(sink.label, [lane.name for lane in lanes])
         return Lane(sink, handler, self.options, bounds, self.board, self.inner.ledger, name, bit, self.clock)
 
+    def _report(self, lane: Lane) -> None:
+        note = getattr(lane.sink, "tls_note", None)
+        self.report.append(Reported(lane.face, wrapped=True, sink=lane.name, note=note or ""))
+        if note:
+            # By the worker: a write to stderr may block.
+            self.inner.note("insecure_mail", f"{lane.name}: {note}")
+
+    def use_own_queue(self) -> RecordQueue:
+        """Drain a queue of our own in place of a foreign one that nobody has used yet; return it."""
+        self._foreign = None
+        self.queue = self.inner
+        return self.inner
+
     def remove_handler(self, handler: logging.Handler, timeout: float) -> bool:
         """Deliver what waits for a handler and close its lane.
 
@@ -147,6 +166,7 @@ class QueueListener(logging.handlers.QueueListener):
         gone = [lane for lane in self.lanes if lane.face is handler]
         done = self.flush(timeout)
         self.lanes = tuple(lane for lane in self.lanes if lane.face is not handler)
+        self.report[:] = [one for one in self.report if one.handler is not handler]
         self._open_gate()
         if self._spawn is not None:
             worker.post(lambda: self._stop_lanes(gone, timeout))
@@ -181,8 +201,15 @@ class QueueListener(logging.handlers.QueueListener):
         elif worker.exiting:
             self._work_here(time.monotonic() + self.exit_timeout)
 
+    def start_if_idle(self) -> None:
+        """Start unless it runs or was stopped: at the first record on a foreign queue."""
+        if self._state == _IDLE:
+            self.start()
+
     def _attach_if_new(self) -> None:
         if self._spawn is None and not self._detached:
+            if self not in worker.listeners:  # started again while it was ending
+                worker.listeners.append(self)
             self.attach(worker.spawn)
 
     def attach(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
@@ -315,7 +342,9 @@ class QueueListener(logging.handlers.QueueListener):
     def close_from_logging(self) -> bool:
         """Stop on behalf of `logging`; the next record starts again."""
         if not may_wait():
-            self._request()
+            request = self._request()
+            if self._state == _RUNNING and worker.loop is not None:
+                worker.post(lambda: worker.spawn(self._end_after(request)))
             return False
         if self._state == _RUNNING:
             deadline = time.monotonic() + self.exit_timeout
@@ -323,6 +352,20 @@ class QueueListener(logging.handlers.QueueListener):
             if not worker.exiting:
                 self._end(_IDLE, deadline)
         return self.pending() == 0
+
+    async def _end_after(self, request: FlushRequest) -> None:
+        """End on the loop once all is delivered, unless records go on coming."""
+        deadline = self.clock.monotonic() + self.exit_timeout
+        while not request.done and self.clock.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        if self._state != _RUNNING or self.pending():
+            return
+        self._state, self.inner.sleeping = _IDLE, True
+        # As when lying down: a record that came meanwhile rang nobody, or has started us again.
+        if self.inner.entries and self.inner.sleeping:
+            self._state, self.inner.sleeping = _RUNNING, False
+        if self._state == _IDLE:
+            self._detach(time.monotonic() + self.exit_timeout)
 
     def __enter__(self) -> QueueListener:
         self.start()
@@ -425,7 +468,8 @@ class QueueListener(logging.handlers.QueueListener):
         return True
 
     def _fan_out(self, entry: Entry) -> None:
-        fields, mask, size, captured = entry
+        fields, mask, size, carried = entry
+        captured = in_full(carried)
         if mask < 0:
             mask = self._mask_of(fields, captured)
         lanes = self._by_mask.get(mask)

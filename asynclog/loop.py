@@ -96,7 +96,7 @@ class WorkerLoop(asyncio.SelectorEventLoop):
         self._internal_fds += 1  # type: ignore[attr-defined]
         self._add_reader(self._ssock.fileno(), self._read_from_self)  # type: ignore[attr-defined]
 
-    async def getaddrinfo(  # type: ignore[override]
+    async def getaddrinfo(
         self,
         host: Any,
         port: Any,

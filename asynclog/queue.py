@@ -16,6 +16,7 @@ import logging
 import os
 import queue as stdlib_queue
 import time
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
@@ -27,14 +28,32 @@ from asynclog.fork import process_state
 from asynclog.options import QueueOptions
 from asynclog.render.rebuild import rebuild
 from asynclog.stats import DELIVERED, DROPPED, Ledger
-from asynclog.values import Entry
+from asynclog.values import Captured, Entry, in_full
 
 _POLL = 0.002
 _MAX_NOTES = 32
 
-# Threads that are inside asynclog's slow path right now, by ident: a record logged meanwhile by the
-# same thread comes from a signal handler, a __del__ or the app's own __str__, and may not wait.
-inside: set[int] = set()
+# How deep each thread is in asynclog's slow path right now, by ident: a record logged meanwhile by
+# the same thread comes from a signal handler, a __del__ or the app's own __str__, and may not wait.
+inside: dict[int, int] = {}
+# Threads that wait for room, by ident; a put from a signal handler meanwhile doesn't wait as well.
+_waiting: set[int] = set()
+
+
+class _Reentry:
+    """Forgets in a forked child who was inside: idents of threads that are gone are used again."""
+
+    def after_fork(self) -> None:
+        own = get_ident()
+        depth = inside.get(own)
+        inside.clear()
+        _waiting.clear()
+        if depth:
+            inside[own] = depth
+
+
+_reentry = _Reentry()
+process_state.register(_reentry)
 
 
 class _EmptyError(QueueEmptyError, stdlib_queue.Empty):
@@ -84,7 +103,7 @@ class RecordQueue:
         self.owner: Any = None
         self.notes: collections.deque[tuple[str, str]] = collections.deque(maxlen=_MAX_NOTES)
         self.errors: dict[str, int] = {}
-        self.unfinished = 0
+        self._sentinels_taken = 0
         process_state.register(self)
 
     # -- putting: on the caller -----------------------------------------------------------------
@@ -118,10 +137,18 @@ class RecordQueue:
             self.wake()
 
     def wake(self) -> None:
-        """Ring once for a burst: whoever finds `sleeping` set clears it."""
+        """Ring once for a burst: whoever finds `sleeping` set clears it; never raises.
+
+        The record is in the queue by now: an exception here would look as if it were not, and a
+        second try would log it twice.
+        """
         self.sleeping = False
         if self.on_wake is not None:
-            self.on_wake()
+            try:
+                self.on_wake()
+            except Exception as error:  # the next put tries again
+                self.sleeping = True
+                self.note("wake_error", f"the worker could not be woken: {type(error).__name__}: {error}")
 
     def _make_room(self, entry: Entry) -> bool:
         """Apply the overflow policy to a record that finds the queue nearly full."""
@@ -131,8 +158,13 @@ class RecordQueue:
             return False
         if self._has_room(size):
             return True
-        if self.options.overflow == "block" and self._wait_for_room(size):
-            return True
+        if self.options.overflow == "block":
+            try:
+                if self._wait_for_room(size):
+                    return True
+            except BaseException:  # a signal handler's, or a greenlet's timeout: it passes, and is counted
+                self._drop(entry, "interrupted")
+                raise
         if self.options.overflow != "drop_oldest" or size > self.options.max_memory:
             self._drop(entry, "queue_full")
             return False
@@ -143,7 +175,8 @@ class RecordQueue:
                 break
             oldest_size = oldest[2]
             self.bytes_out += oldest_size
-            self._drop(oldest, "queue_full")
+            if oldest is not SENTINEL:
+                self._drop(oldest, "queue_full")
         return True
 
     def _has_room(self, size: int) -> bool:
@@ -152,12 +185,13 @@ class RecordQueue:
 
     def _wait_for_room(self, size: int) -> bool:
         """Poll for room; never where waiting could wait for itself."""
-        ident = threads.real_ident()
-        if threads.is_own_thread() or ident in inside or _in_event_loop():
+        ident = get_ident()
+        # A depth of 1 is the logging call itself; a depth of 2 is one inside another.
+        if threads.is_own_thread() or inside.get(ident, 0) > 1 or ident in _waiting or _in_event_loop():
             return False
         if self.sleeping:
             self.wake()
-        inside.add(ident)
+        _waiting.add(ident)
         try:
             deadline = time.monotonic() + self.options.block_timeout
             while not self._has_room(size):
@@ -165,13 +199,13 @@ class RecordQueue:
                     return False
                 time.sleep(_POLL)  # under gevent the patched sleep, which lets others run
         finally:
-            inside.discard(ident)
+            _waiting.discard(ident)
         return True
 
     def _drop(self, entry: Entry, reason: str) -> None:
-        fields, mask, _, captured = entry
+        fields, mask, _, carried = entry
         levelno = fields["levelno"]
-        shared = captured.shared if captured is not None else None
+        shared = carried.shared if isinstance(carried, Captured) else None
         if shared is None:
             self.ledger.settle(DROPPED, 1, reason, levelno)
         else:
@@ -195,7 +229,7 @@ class RecordQueue:
         self.notes.clear()
         self.errors = {}
         self.ledger.reset()
-        self.bytes_in = self.bytes_out = self.unfinished = 0
+        self.bytes_in = self.bytes_out = self._sentinels_taken = 0
         self.pid = os.getpid()
         self.sleeping = True
 
@@ -213,10 +247,9 @@ class RecordQueue:
     def put_nowait(self, item: Any) -> None:
         """Accept a record, or a sentinel of the standard listener's."""
         if isinstance(item, logging.LogRecord):
-            self.unfinished += 1
             self.put_entry(capture_for_all(item, self.note))
         elif item is None:
-            self.entries.append(_SENTINEL)
+            self.entries.append(SENTINEL)
         else:
             checks.bad_type("item", item, "put a logging.LogRecord")
 
@@ -230,8 +263,11 @@ class RecordQueue:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             entry = self.pop_entry()
+            if entry is SENTINEL:
+                self._sentinels_taken += 1
+                return None
             if entry is not None:
-                return None if entry is _SENTINEL else rebuild(entry[0], entry[3])
+                return rebuild(entry[0], in_full(entry[3]))
             if not block or (deadline is not None and time.monotonic() >= deadline):
                 raise _EmptyError("no record in the queue")
             time.sleep(_POLL)
@@ -253,22 +289,33 @@ class RecordQueue:
         return not self._has_room(0)
 
     def task_done(self) -> None:
-        """Say that a record taken by `get` was dealt with."""
-        if self.unfinished <= 0:
+        """Say that a record taken by `get` was dealt with: it counts as delivered.
+
+        Raises:
+            ValueError: There is none that was not dealt with.
+        """
+        if self._sentinels_taken:
+            self._sentinels_taken -= 1
+            return
+        if self.pending() <= 0:
             raise ValueError("task_done() called too many times")
-        self.unfinished -= 1
         self.ledger.settle(DELIVERED)
 
     def join(self) -> None:
-        """Wait until every record taken by `get` was dealt with."""
-        while self.unfinished > 0:
+        """Wait until every record that was put has its outcome."""
+        while self.pending() > 0:
             time.sleep(_POLL)
+
+    def pending(self) -> int:
+        """Return how many accepted records have no outcome yet."""
+        return int(self.ledger.snapshot()["pending"])
 
     def __repr__(self) -> str:
         return f"<RecordQueue {len(self.entries)} of {self.options.maxsize} records>"
 
 
-_SENTINEL: Entry = ({}, 0, 0, None)
+#: What the standard listener's ``None`` is in the queue.
+SENTINEL: Entry = ({}, 0, 0, None)
 
 
 def _in_event_loop() -> bool:

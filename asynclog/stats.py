@@ -47,8 +47,10 @@ class Ledger:
             # two threads that both start a reason at 0 would lose one.
             self.dropped.setdefault(reason, 0)
             self.dropped[reason] += n
-            self.dropped_levels.setdefault(levelno, 0)
-            self.dropped_levels[levelno] += n
+            # A plain int: an IntEnum's __hash__ is written in Python, where threads may switch.
+            level = int(levelno)
+            self.dropped_levels.setdefault(level, 0)
+            self.dropped_levels[level] += n
         elif outcome == DEAD_LETTERED:
             self.dead_lettered += n
         else:

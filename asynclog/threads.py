@@ -119,13 +119,14 @@ class SinkThread:
 
     async def call(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a function on the thread and return what it returns or raise what it raises."""
-        # A call that was given up at a deadline may still be running: its turn comes first.
-        while self._busy is not None and not self._busy.done():
+        # A call that was given up at a deadline may still be running: its turn comes first. One that
+        # a loop before this one asked for can't be awaited; the thread takes turns by itself.
+        loop = asyncio.get_running_loop()
+        while self._busy is not None and not self._busy.done() and self._busy.get_loop() is loop:
             await asyncio.wait([self._busy])
         self.start()
         if self._calls is None:
             return function(*args)
-        loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
         self._busy = future
         self._calls.put((loop, future, function, args))
@@ -148,7 +149,7 @@ def _serve(calls: Any) -> None:
             elif error is None:
                 loop.call_soon_threadsafe(future, result)
         except RuntimeError:
-            return  # the loop is closed: nobody is waiting any more
+            pass  # that loop is closed and nobody waits there; a later one may ask this thread again
         del call, loop, future, function, args, result, error
 
 

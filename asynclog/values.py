@@ -48,8 +48,9 @@ class Item:
 
 # What the queue carries for a record: its attributes, the mask of the lanes that want it, its
 # estimated size in bytes, and what was captured beyond the attributes. A bare tuple, since a slotted
-# object costs ten times as much to make, on the caller's path.
-Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | None]"
+# object costs ten times as much to make, on the caller's path. An exception alone stands there as it is,
+# and gets its Captured in the worker.
+Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | CapturedException | None]"
 
 
 class Captured:
@@ -74,6 +75,15 @@ class Captured:
         self.template: str | None = None
         self.lines: dict[int, str] | None = None
         self.shared: SharedOutcome | None = None
+
+
+def in_full(captured: Captured | CapturedException | None) -> Captured | None:
+    """Return what an entry carries in its full form."""
+    if captured is None or isinstance(captured, Captured):
+        return captured
+    full = Captured()
+    full.exception = captured
+    return full
 
 
 class SharedOutcome:

@@ -34,7 +34,17 @@ class LaneGate:
         wants_live: Whether the handler needs the live exception.
     """
 
-    __slots__ = ("bit", "face", "formatter", "names", "runs_user_code", "takes_extras", "wants_context", "wants_live")
+    __slots__ = (
+        "bit",
+        "face",
+        "formatter",
+        "has_own_filter",
+        "names",
+        "runs_user_code",
+        "takes_extras",
+        "wants_context",
+        "wants_live",
+    )
 
     def __init__(self, bit: int, face: logging.Handler, *, runs_user_code: bool, wants_live: bool) -> None:
         self.bit = bit
@@ -46,6 +56,10 @@ class LaneGate:
     def refresh(self) -> None:
         """Look again at the handler's formatter: it was set anew."""
         self.formatter = self.face.formatter
+        #: Whether the handler overrides `logging.Filterer.filter` itself.
+        self.has_own_filter = (
+            type(self.face).filter is not logging.Filterer.filter or "filter" in self.face.__dict__
+        )
         standard = is_standard(self.face)
         self.takes_extras = isinstance(self.formatter, JSONFormatter)
         self.wants_context = self.runs_user_code or not (standard or self.takes_extras)
@@ -74,8 +88,10 @@ class Gate:
         for lane in self.lanes:
             if lane.face.formatter is not lane.formatter:
                 lane.refresh()
-        plain = len(self.lanes) == 1 and not self.lanes[0].wants_context
-        self.only = self.lanes[0] if plain else None
+        only = self.lanes[0] if len(self.lanes) == 1 else None
+        if only is not None and (only.wants_context or only.wants_live or only.has_own_filter):
+            only = None
+        self.only = only
 
     def admit(self, record: logging.LogRecord, note: Note) -> list[tuple[int, logging.LogRecord, dict[str, Any]]]:
         """Ask every lane, in order.
@@ -93,7 +109,7 @@ class Gate:
                 self.refresh()
             if record.levelno < face.level:
                 continue
-            if not face.filters and type(face).filter is logging.Filterer.filter:
+            if not face.filters and not lane.has_own_filter:
                 mask |= lane.bit
                 continue
             before = record.__dict__.copy() if mask else None

@@ -35,7 +35,7 @@ def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
     if len(entries) > 1:
         shared = SharedOutcome(sum(mask.bit_count() for mask, _, _ in groups))
         for _, _, _, captured in entries:
-            assert captured is not None
+            assert isinstance(captured, Captured)
             captured.shared = shared
     return entries
 
@@ -65,7 +65,9 @@ def _take_exception(fields: dict[str, Any], captured: Captured, *, keep: bool) -
     exc_info = fields["exc_info"]
     if not exc_info:
         return size_of(fields["exc_text"])
-    if not isinstance(exc_info, tuple):
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif not isinstance(exc_info, tuple):
         exc_info = sys.exc_info()
     fields["exc_info"] = None
     if keep:

@@ -16,10 +16,18 @@ class Work:
         batch: What is to be delivered.
         counted: Whether its records have their outcome already: one recipient took the mail, and
             only the others are still to be served.
+        index: How many records the lane had let in before the first of these; a flush goes by it.
+        due_at: When it is tried again, where it waits apart from the rest of the lane.
     """
 
     batch: Batch
     counted: bool = False
+    index: int = 0
+    due_at: float = 0.0
+
+    def pending(self) -> int:
+        """Return how many of its records have no outcome yet."""
+        return 0 if self.counted else len(self.batch.items)
 
 
 @dataclass(slots=True)
@@ -43,6 +51,8 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
     """
     batch = work.batch
     found = Verdicts()
+    if not all(isinstance(part, Part) for part in parts):
+        raise TypeError("deliver() has to return asynclog.values.Part objects")
     if len(parts) == 1 and type(parts[0].verdict) is Delivered and parts[0].items is batch.items:
         found.delivered = [] if work.counted else list(batch.items)
         return found
@@ -65,9 +75,7 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
                 found.rejected.append(item)
             done.add(id(item))
         _report(part, found)
-    for part in parts:
-        if isinstance(part.verdict, RetryLater):
-            found.rest.extend(_rest(work, part, delivered))
+    found.rest = _rest(work, parts, delivered)
     return found
 
 
@@ -87,21 +95,33 @@ def _report(part: Part, found: Verdicts) -> None:
         found.reports.append((verdict.reason, f"{len(part.items)} records were lost: {verdict.text or verdict.reason}"))
 
 
-def _rest(work: Work, part: Part, delivered: set[int]) -> list[Work]:
-    """Return what is left to be tried of a part that has to be retried."""
-    batch = work.batch
-    already = tuple(item for item in part.items if id(item) in delivered)
-    fresh = tuple(item for item in part.items if id(item) not in delivered)
-    rest = []
-    for items, counted in ((already, True), (fresh, work.counted)):
-        if not items:
-            continue
-        same = len(items) == len(batch.items)
-        # A mail with fewer records is another mail: it may not share a Message-ID.
-        name = batch.id if same else f"{batch.id}.{batch.attempt + 1}{'a' if counted else 'b'}"
-        left = replace(batch, id=name, items=items, attempt=batch.attempt + 1, recipients=part.recipients)
-        rest.append(Work(left, counted))
+def _rest(work: Work, parts: Sequence[Part], delivered: set[int]) -> list[Work]:
+    """Return what is left to be tried: each record once, whatever number of parts speak of it."""
+    recipients: dict[int, tuple[str, ...] | None] = {}
+    for part in parts:
+        if isinstance(part.verdict, RetryLater):
+            for item in part.items:
+                recipients[id(item)] = _both(recipients.get(id(item), ()), part.recipients)
+    groups: dict[tuple[bool, tuple[str, ...] | None], list[Item]] = {}
+    for item in work.batch.items:
+        if id(item) in recipients:
+            counted = work.counted or id(item) in delivered
+            groups.setdefault((counted, recipients[id(item)]), []).append(item)
+    rest: list[Work] = []
+    for (counted, whom), items in groups.items():
+        batch = replace(work.batch, items=tuple(items), attempt=work.batch.attempt + 1, recipients=whom)
+        if len(items) < len(work.batch.items):
+            # A mail with fewer records is another mail: it may not share a Message-ID.
+            letter = "ab"[not counted] + (str(len(rest)) if len(groups) > 2 else "")
+            batch = replace(batch, id=f"{batch.id}.{batch.attempt}{letter}")
+        rest.append(replace(work, batch=batch, counted=counted))
     return rest
+
+
+def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None:
+        return None  # all of them
+    return tuple(dict.fromkeys((*one, *other)))
 
 
 def failed(work: Work, reason: str) -> Verdicts:

@@ -213,12 +213,14 @@ def _render(frames: Iterable[tuple[CodeType, int, dict[str, Any]]], now: float) 
     for index, (code, lasti, _) in enumerate(listed):
         source = sources[index]
         source.note()
-        line = line_of(code, lasti)
-        text = f'  File "{code.co_filename}", line {line}, in {code.co_name}\n'
+        line, text = None, ""
         if summary is not None:
             line = summary[index].lineno
             with suppress(Exception):  # a source that no longer fits its code can make it fail
                 text = summary.format_frame_summary(summary[index])
+        if not text:
+            line = line_of(code, lasti)
+            text = f'  File "{code.co_filename}", line {line}, in {code.co_name}\n'
         made = FrameText(code, text, (code.co_filename, line, code.co_name), source, versions[index])
         if len(text) <= _FRAME_TEXT:
             _frames.put((id(code), lasti), made)

@@ -21,6 +21,8 @@ from asynclog.render.traceback import format_exception_text
 MAX_TEXT = 1024 * 1024
 
 _default_formatter = logging.Formatter()
+# Apps patch methods on the class itself; theirs then rule.
+_own_methods = {name: value for name, value in vars(logging.Formatter).items() if callable(value)}
 _styles = (logging.PercentStyle, logging.StrFormatStyle, logging.StringTemplateStyle)
 
 #: Returns the text of a record, given what was captured of its exception.
@@ -84,6 +86,7 @@ def is_standard(face: logging.Handler) -> bool:
         and type(formatter) is logging.Formatter
         and not _overridden(formatter)
         and type(formatter._style) in _styles
+        and all(vars(logging.Formatter).get(name) is method for name, method in _own_methods.items())
     )
 
 

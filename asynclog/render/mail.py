@@ -45,34 +45,29 @@ _UNSAFE_IN_HEADER = re.compile(f"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-
 _SHORT_ESCAPES = {"\r": "\\r", "\n": "\\n"}
 _SEPARATOR = "-" * 70
 
-# EmailMessage's own default, as SMTPHandler uses it: a short non-ASCII body goes as 8bit.
-STDLIB_POLICY = email.policy.default
+# What SMTPHandler's mails are made with: EmailMessage's default, by which a short non-ASCII body
+# goes as 8bit, and smtplib's, by which a line that begins with "From " gets a ">" in front.
+STDLIB_POLICY = email.policy.default.clone(mangle_from_=True)
 # For sinks of our own: quoted-printable or base64, which every server passes on unharmed.
 SEVEN_BIT_POLICY = email.policy.default.clone(cte_type="7bit")
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail, and what has to be known of it besides its bytes.
+    """A mail, ready to be sent.
 
     Attributes:
-        message: The mail.
-        policy: How it is written.
+        data: Its bytes, with CRLF line ends.
+        utf8_data: The same for SMTPUTF8, where headers are not encoded; ``None`` where its
+            addresses don't need that.
         message_id: Its ``Message-ID``.
         count: How many records it announces.
     """
 
-    message: EmailMessage
-    policy: Policy
+    data: bytes
+    utf8_data: bytes | None
     message_id: str
     count: int
-
-    def as_bytes(self, *, utf8: bool = False) -> bytes:
-        """Return the mail with CRLF line ends; ``utf8`` leaves headers unencoded, for SMTPUTF8."""
-        out = io.BytesIO()
-        policy = self.policy.clone(utf8=utf8)
-        BytesGenerator(out, policy=policy).flatten(self.message, linesep="\r\n")
-        return out.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +106,13 @@ class MailRenderer:
             subject, body = self.subjects.of_many(first, count), body_of_many(items, limit or BODY_LIMIT)
         message_id = f"<{_digest(batch_id, items)}@{self.id_host}>"
         message = self._message(subject, body, items[-1].record, message_id, count)
-        return Mail(message, self.policy, message_id, count)
+        ascii_only = self.sender.isascii() and self.recipients.isascii()
+        return Mail(
+            _flattened(message, self.policy),
+            None if ascii_only else _flattened(message, self.policy.clone(utf8=True, mangle_from_=False)),
+            message_id,
+            count,
+        )
 
     def _message(self, subject: str, body: str, record: logging.LogRecord, message_id: str, count: int) -> EmailMessage:
         message = EmailMessage(policy=self.policy)
@@ -128,6 +129,12 @@ class MailRenderer:
             message["X-Asynclog-App"] = _safe_header("X-Asynclog-App", self.app, self.policy)
         message.set_content(clean_body(body))
         return message
+
+
+def _flattened(message: EmailMessage, policy: Policy) -> bytes:
+    out = io.BytesIO()
+    BytesGenerator(out, policy=policy).flatten(message, linesep="\r\n")
+    return out.getvalue()
 
 
 # -- bodies --------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class Subjects:
 def _overrides_subject(handler: SMTPHandler) -> bool:
     from logging.handlers import SMTPHandler  # loads sockets and pickle
 
-    return type(handler).getSubject is not SMTPHandler.getSubject or "getSubject" in vars(handler)
+    return getattr(type(handler), "getSubject", None) is not SMTPHandler.getSubject or "getSubject" in vars(handler)
 
 
 def _checked_template(template: Any) -> str:

@@ -22,11 +22,13 @@ def sink_for(handler: logging.Handler, **mail_options: Any) -> Sink:
 
     Args:
         handler: A handler or a sink.
-        mail_options: Mail keywords, for a handler that becomes an `SMTPSink`.
+        mail_options: Mail keywords, for an `SMTPSink` and a handler that becomes one.
 
     Raises:
         OptionTypeError: It is no handler.
     """
+    if isinstance(handler, SMTPSink) and mail_options:
+        handler.configure(**mail_options)
     if isinstance(handler, Sink):
         return handler
     if not isinstance(handler, logging.Handler):
@@ -37,3 +39,10 @@ def sink_for(handler: logging.Handler, **mail_options: Any) -> Sink:
     elif isinstance(handler, logging.FileHandler):
         sink = FileSink.from_handler(handler)
     return sink or HandlerSink(handler)
+
+
+def sends_mail(handler: logging.Handler) -> bool:
+    """Say whether the mail keywords fit a handler: it is an `SMTPSink` or becomes one."""
+    if isinstance(handler, logging.handlers.SMTPHandler):
+        return SMTPSink.from_handler(handler) is not None
+    return isinstance(handler, SMTPSink)

@@ -20,6 +20,8 @@ from asynclog.values import Item
 
 # Seconds between two looks for old files that have become too old, while nothing is rolled over.
 _AGE_CHECK = 600.0
+# Seconds after which compression or retention that failed is tried again.
+_SECOND_TRY = 60.0
 
 
 class FileWriter:
@@ -67,7 +69,7 @@ class FileWriter:
         self._unused = False
         self._unsynced_since = math.inf
         self._sync_failure: OSError | None = None
-        self._next_age_check = -math.inf
+        self._next_age_check = self._not_before = -math.inf
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -200,12 +202,14 @@ class FileWriter:
 
     def housekeeping_due(self) -> float | None:
         """Return the seconds until there is something to do; ``None``: until the next batch."""
-        now = self._system.monotonic()
+        now, every = self._system.monotonic(), self._options.fsync
+        pauses = []
+        if self._unsynced_since < math.inf and every:
+            pauses.append(self._unsynced_since + every - now)
         if self._to_compress or (self._options.max_age and now >= self._next_age_check):
-            return 0.0
-        if self._unsynced_since < math.inf and self._options.fsync:
-            return max(0.0, self._unsynced_since + float(self._options.fsync) - now)
-        return None
+            # Not beyond the time of a sync that may become due while this is waited for.
+            pauses.append(min(self._not_before - now, every or math.inf))
+        return max(0.0, min(pauses)) if pauses else None
 
     def housekeep(self) -> bool:
         """Do the next bit of what is due, on the sink's thread: fsync, retention, compression.
@@ -216,8 +220,8 @@ class FileWriter:
         try:
             self._keep_house_once()
         except Exception:
-            # Old files are looked after again at the next rollover; new lines must not wait for it.
-            self._to_compress = False
+            # Old files can wait, new lines must not: no trying over and over.
+            self._not_before = self._system.monotonic() + _SECOND_TRY
         return self.housekeeping_due() == 0.0
 
     def _keep_house_once(self) -> None:
@@ -225,14 +229,13 @@ class FileWriter:
         if every and now - self._unsynced_since >= every:
             self._sync()
         look_for_old = bool(self._options.max_age) and now >= self._next_age_check
-        if look_for_old:
-            self._next_age_check = now + _AGE_CHECK
-        if not (look_for_old or self._to_compress):
+        if not (look_for_old or self._to_compress) or now < self._not_before:
             return
         self._lock.acquire()
         try:
             if look_for_old:
                 self._rotation.backups.prune(self._system.time())
+                self._next_age_check = now + _AGE_CHECK
             if self._compressor is not None and self._to_compress:
                 self._to_compress = self._compressor.step()
         finally:

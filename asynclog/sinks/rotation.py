@@ -177,7 +177,8 @@ class Rotation:
     def _shift(self) -> None:
         path = self._options.path
         current = identity(self._system.stat(path)) if exists(self._system, path) else None
-        last = self._options.backup_count or self._oldest() + 1
+        oldest = self._oldest() + 1
+        last = min(self._options.backup_count or oldest, oldest)
         # Resumed and not begun again: a second pass over the whole would push out one file more.
         resumed = self._stopped is not None and self._stopped[0] == current
         number = self._stopped[1] if self._stopped is not None and resumed else last - 1

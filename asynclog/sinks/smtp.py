@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -23,6 +24,9 @@ from asynclog.values import Batch, Item, Part, Rejected, RetryLater
 if TYPE_CHECKING:
     import ssl
     from logging.handlers import SMTPHandler
+
+#: The keywords that are about the mails and not about servers and addresses.
+MAIL_OPTIONS = frozenset({"subject", "app", "environment", "digest", "rate", "burst"})
 
 _DEFAULT_RATE = "30/hour"
 _UNSET: Any = object()
@@ -118,6 +122,7 @@ class SMTPSink(Sink):
             from_.header, ", ".join(one.header for one in to), subjects, smtp_options.id_host(from_.mailbox), app
         )
         self._set_limits(digest, rate, burst)
+        self._remember(subject, app, environment)
         self._prepare(how, from_.mailbox, tuple(one.mailbox for one in to), renderer)
 
     @classmethod
@@ -164,6 +169,7 @@ class SMTPSink(Sink):
         sink = cls.__new__(cls)
         Sink.__init__(sink, level=handler.level, formatter=handler.formatter, filters=handler.filters)
         sink._set_limits(digest, rate, burst)
+        sink._remember(subject, app, environment, handler)
         renderer = mails.MailRenderer(
             settings.from_header,
             settings.to_header,
@@ -176,7 +182,33 @@ class SMTPSink(Sink):
         sink.tls_note = settings.tls_note
         return sink
 
+    def _remember(self, subject: Any, app: Any, environment: Any, handler: SMTPHandler | None = None) -> None:
+        self._words = {"subject": subject, "app": app, "environment": environment}
+        self._original = handler
+
+    def configure(self, **options: Any) -> None:
+        """Change some of the mail keywords; the others stay as they were given.
+
+        Args:
+            options: ``subject``, ``app``, ``environment``, ``digest``, ``rate``, ``burst``, as for
+                the class. With ``digest`` alone the rate is that mode's default, unless one was given.
+
+        Raises:
+            OptionValueError: An option has a value that it can't take.
+            OptionTypeError: There is no such option, or one is of the wrong type.
+        """
+        check_mail_options(options)
+        words = {name: options.get(name, value) for name, value in self._words.items()}
+        limits = {name: options.get(name, value) for name, value in self._limits.items()}
+        subjects = Subjects(
+            template=words["subject"], app=words["app"], environment=words["environment"], handler=self._original
+        )
+        self._renderer = dataclasses.replace(self._renderer, subjects=subjects, app=words["app"])
+        self._words = words
+        self._set_limits(**limits)
+
     def _set_limits(self, digest: Any, rate: Any, burst: Any) -> None:
+        self._limits = {"digest": digest, "rate": rate, "burst": burst}
         self.digest = checks.flag("digest", digest)
         if rate is _UNSET:
             rate = _DEFAULT_RATE if digest else None
@@ -248,8 +280,12 @@ class SMTPSink(Sink):
             return (Part(Rejected("none of its recipients is configured any more"), piece, batch.recipients),)
         sent = await self._offer(batch, piece, wanted)
         if sent.refused is None:
+            parts = parts_of_recipients(sent, piece, batch.recipients)
+            if len(parts) == 1 and isinstance(parts[0].verdict, RetryLater):
+                # Nobody for now: the next piece or record would hear the same.
+                raise SessionError(parts[0].verdict)
             pieces.note_progress()
-            return parts_of_recipients(sent, piece, batch.recipients)
+            return parts
         verdict = refused_mail(sent.server, sent.refused, sent.payload)
         if isinstance(verdict, RetryLater):
             raise SessionError(verdict)
@@ -272,3 +308,19 @@ class SMTPSink(Sink):
         if renderer.subjects.runs_user_code or size > _SMALL:
             return await self._thread.call(renderer.render, piece, batch_id, limit)
         return renderer.render(piece, batch_id, limit)
+
+
+def check_mail_options(options: Mapping[str, Any]) -> None:
+    """Check mail keywords that are given to something other than a sink.
+
+    Raises:
+        OptionValueError: An option has a value that it can't take.
+        OptionTypeError: There is no such option, or one is of the wrong type.
+    """
+    unknown = options.keys() - MAIL_OPTIONS
+    if unknown:
+        checks.unknown_options("SMTPSink.configure()", unknown, MAIL_OPTIONS)
+    Subjects(template=options.get("subject"), app=options.get("app"), environment=options.get("environment"))
+    checks.flag("digest", options.get("digest", True))
+    checks.rate("rate", options.get("rate"))
+    checks.integer("burst", options.get("burst", 1), minimum=1)

@@ -211,7 +211,7 @@ class Session:
             raise ConnectionError("the connection is closed")
         everyone = (sender, *recipients)
         utf8 = not all(one.isascii() for one in everyone) and client.supports_extension("smtputf8")
-        payload = mail.as_bytes(utf8=utf8)
+        payload = mail.utf8_data if utf8 and mail.utf8_data is not None else mail.data
         written = {one: one if utf8 else ascii_mailbox(one) for one in everyone}
         unwritable = Reply(553, "the address needs SMTPUTF8, which this server doesn't offer")
         from_ = written[sender]

@@ -5,7 +5,6 @@ Flask's own `app.logger` logs an exception that no view handled; nothing here ca
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import os
@@ -56,8 +55,8 @@ def create_app(kind: str, mail_port: int, exit_file: str) -> Flask:
     def counts() -> dict[str, Any]:
         return {"raised": errors.raised, "stats": _asynclog_stats() if kind == ASYNCLOG.key else None}
 
-    # Registered before asynclog has anything to do, so that it runs after asynclog's own drain.
-    atexit.register(_write_counts, os.getpid(), exit_file, counts)
+    # Held by the app, because `logging` holds its handlers weakly.
+    app.extensions["counts-at-exit"] = _CountsAtExit(exit_file, counts)
     app.logger.propagate = False
     app.logger.addHandler(error_handler(kind, mail_port))
     _add_pages(app, counts)
@@ -103,9 +102,22 @@ def _asynclog_stats() -> Any:
     return asynclog.stats()
 
 
-def _write_counts(pid: int, exit_file: str, counts: Callable[[], dict[str, Any]]) -> None:
-    if os.getpid() == pid:
-        Path(exit_file).write_text(json.dumps(counts()), encoding="utf-8")
+class _CountsAtExit(logging.Handler):
+    """Writes the last counts when `logging.shutdown` closes it.
+
+    A handler, because that is the end that comes late enough: an ``atexit`` function of this module
+    would run before asynclog's, which was registered earlier, and so before its drain; `logging`
+    registered its own before either.
+    """
+
+    def __init__(self, path: str, counts: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()
+        self._path = Path(path)
+        self._counts = counts
+
+    def close(self) -> None:
+        self._path.write_text(json.dumps(self._counts()), encoding="utf-8")
+        super().close()
 
 
 def end_with_the_demo() -> None:

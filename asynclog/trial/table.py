@@ -42,7 +42,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Show one line."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def enter(self, progress: Progress) -> None:
         """Show that a phase has begun."""

@@ -189,7 +189,7 @@ def several_source_lines() -> None:
                 5,
                 6,
                 7,
-            ][9]
+            ][int("9")]
         )
     )
     (

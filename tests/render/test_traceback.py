@@ -158,7 +158,8 @@ def test_equal_code_of_different_files_is_told_apart(tmp_path: Any) -> None:
         (tmp_path / name).write_text(source)
         infos.append(raise_from(str(tmp_path / name), source))
     codes = [info[2].tb_next.tb_next.tb_next.tb_frame.f_code for info in infos]
-    assert codes[0] == codes[1] and codes[0] is not codes[1]
+    assert codes[0] == codes[1]
+    assert codes[0] is not codes[1]
     for info in infos:
         assert_same_text(info)
 

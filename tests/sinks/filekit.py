@@ -49,10 +49,10 @@ def reason(parts) -> str:
 
 
 def files(folder) -> dict[str, bytes]:
-    """Return every file of a folder but the lock's."""
+    """Return every file of a folder but the sink's own: the lock, what is being compressed."""
     found = {}
     for name in sorted(os.listdir(folder)):
-        if not name.endswith(".lock"):
+        if not name.endswith((".lock", ".tmp")):
             with open(os.path.join(folder, name), "rb") as file:
                 found[name] = file.read()
     return found
@@ -90,7 +90,12 @@ class FaultySystem(FileSystem):
         self.code = code
         self.only = only or self.COUNTED
         self.half = half
+        self.cut_short = False
         self.calls = []
+
+    def fsync(self, descriptor):
+        """Count only: thousands of real ones would take minutes."""
+        self._counted("fsync", lambda _: None, descriptor)
 
     def mend(self):
         self.fail_at = 0
@@ -104,8 +109,11 @@ class FaultySystem(FileSystem):
             self.calls.append(name)
             count = len(self.calls)
             if self.fail_at and (count == self.fail_at or (self.for_ever and count > self.fail_at)):
-                if name == "write" and self.half:
-                    super().write(args[0], [bytes(args[1][0])[: self.half]])
+                if name == "write" and self.half and not self.cut_short:
+                    # As a disk that gets full does: a short write, and the next one fails.
+                    self.cut_short = True
+                    self.fail_at = count + 1
+                    return super().write(args[0], [bytes(args[1][0])[: self.half]])
                 raise OSError(self.code, os.strerror(self.code))
         return call(*args)
 
@@ -120,4 +128,5 @@ def _install(name):
 
 
 for _name in FaultySystem.COUNTED:
-    _install(_name)
+    if _name != "fsync":
+        _install(_name)

@@ -179,7 +179,16 @@ def test_a_plain_handlers_file_is_the_same_byte_for_byte(tmp_path, mode, delay, 
         return handler
 
     records = [record(text, 1e9) for text in ("one", "twö\nthree", "")]
-    assert through_sink(make, records, [1]) == through_handler(make, records)
+    # Opened late with "w", the watching handler opens twice and so loses its first line: make it early.
+    watched_late = kind is logging.handlers.WatchedFileHandler and delay and mode.startswith("w")
+
+    def make_early(path):
+        handler = make(path)
+        handler.stream = handler._open()
+        handler._statstream()
+        return handler
+
+    assert through_sink(make, records, [1]) == through_handler(make_early if watched_late else make, records)
 
 
 def test_the_locales_encoding_is_kept(monkeypatch, tmp_path):
@@ -259,7 +268,7 @@ def test_a_changed_suffix_is_honoured(tmp_path, handler_time):
     records = [record(f"line {n}", 1e9 + 3000 * n) for n in range(9)]
     written = through_sink(make, records, [])
     assert written == through_handler(make, records, handler_time)
-    assert "app.log.2001.09.09 at 02" in written
+    assert "app.log.2001.09.09 at 03" in written
 
 
 def test_level_formatter_and_filters_come_along(tmp_path):
