@@ -14,6 +14,7 @@ from asynclog._version import __version__
 from asynclog.alarm import Alarm
 from asynclog.errors import AsynclogError, OptionTypeError, OptionValueError
 from asynclog.handler import QueueHandler
+from asynclog.installed import install, uninstall
 from asynclog.listener import QueueListener, flush, stats
 from asynclog.queue import RecordQueue
 from asynclog.render.jsonline import JSONFormatter
@@ -21,7 +22,7 @@ from asynclog.sinks.base import Sink, ThreadedSink
 from asynclog.sinks.file import FileSink
 from asynclog.sinks.handler import HandlerSink
 from asynclog.sinks.smtp import SMTPSink
-from asynclog.wrap import install, uninstall, wrap
+from asynclog.wrap import wrap
 
 __all__ = [
     "Alarm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from _thread import get_ident
 from collections.abc import Callable
@@ -26,7 +27,7 @@ class FlushRequest:
 
     __slots__ = ("done", "expires", "marks", "target")
 
-    def __init__(self, target: int, expires: float) -> None:
+    def __init__(self, target: int, expires: float = math.inf) -> None:
         self.target = target
         self.expires = expires
         self.marks: list[tuple[Any, int]] | None = None

@@ -9,18 +9,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue as stdlib_queue
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from asynclog import threads
 from asynclog.capture.record import capture
 from asynclog.queue import RecordQueue
 from asynclog.stats import Ledger
-
-if TYPE_CHECKING:
-    from asynclog.listener import QueueListener
+from asynclog.threads import real_sleep
+from asynclog.values import Entry
 
 # How long the reader waits before it looks whether it was stopped.
 _LOOK = 0.1
+# How long it waits for room in our queue.
+_PAUSE = 0.005
 
 
 class ForeignReader:
@@ -38,16 +40,17 @@ class ForeignReader:
         self.inner = RecordQueue()
         self._generation = 0
         self._running = False
+        self._looks = 0
         self._refused = 0
         self._told = 0
 
-    def start(self, listener: QueueListener) -> None:
+    def start(self) -> None:
         """Start the reading thread unless it runs."""
         if self._running:
             return
         self._generation += 1
         generation = self._generation
-        self._running = threads.start(lambda: self._read(listener, generation))
+        self._running = threads.start(lambda: self._read(generation))
 
     def stop(self) -> None:
         """Have the reading thread end; what it has not read stays in the queue."""
@@ -66,27 +69,83 @@ class ForeignReader:
         except (AttributeError, NotImplementedError, OSError):
             return True
 
-    def _read(self, listener: QueueListener, generation: int) -> None:
+    def waiting(self) -> int:
+        """Return how many records wait, as far as the queue can tell."""
+        try:
+            return int(self.queue.qsize())
+        except (AttributeError, NotImplementedError, OSError):
+            return 0
+
+    def watch(self) -> Callable[[], bool]:
+        """Return a function that says, from some time on, that what is in the queue now is in ours.
+
+        An empty queue is not enough: the reader may hold the last record in its hand. It has let
+        go of it when it looks again.
+        """
+        looks: int | None = None
+
+        def is_read() -> bool:
+            nonlocal looks
+            if not self._running:
+                return self.is_empty()
+            if looks is None:
+                if not self.is_empty():
+                    return False
+                looks = self._looks
+            return self._looks > looks
+
+        return is_read
+
+    def read_here(self) -> None:
+        """Read what waits in the calling thread, where no other can run."""
+        while not self._running:
+            try:
+                record = self.queue.get(False)
+            except Exception:  # empty, or closed
+                return
+            self._move(record)
+
+    def _read(self, generation: int) -> None:
         while generation == self._generation:
+            self._looks += 1
+            if self._is_crowded():
+                real_sleep(_PAUSE)
+                continue
             try:
                 record = self.queue.get(True, _LOOK)
             except stdlib_queue.Empty:
                 continue
             except (EOFError, OSError, ValueError):
-                return  # the queue was closed
-            if not isinstance(record, logging.LogRecord):
-                self._refused += 1  # the standard listener's sentinel
+                break  # the queue was closed
+            except Exception as error:  # what was sent could not be unpickled, say
+                self.inner.note("foreign_queue_error", f"the queue's get() raised {type(error).__name__}: {error}")
+                real_sleep(_LOOK)
                 continue
-            gate = self.inner.gate
-            entries = capture(record, gate, self.inner.note) if gate is not None else []
-            if entries:
-                self.inner.put_group(entries)
-            else:
-                self._refused += 1
-                self.tell_done(listener.inner.ledger)
+            self._move(record)
+        if generation == self._generation:
+            self._running = False
+
+    def _is_crowded(self) -> bool:
+        """Say whether to leave the rest where it is: behind ours it would only be dropped."""
+        inner = self.inner
+        return len(inner.entries) * 2 > inner.soft_limit or (inner.bytes_in - inner.bytes_out) * 2 > inner.soft_memory
+
+    def _move(self, record: Any) -> None:
+        inner = self.inner
+        entries: list[Entry] = []
+        if isinstance(record, logging.LogRecord) and inner.gate is not None:
+            try:
+                entries = capture(record, inner.gate, inner.note)
+            except BaseException as error:  # a record of an odd shape, on a thread of ours: nothing may pass
+                inner.note("handler_error", f"a record could not be read from the queue: {type(error).__name__}")
+        if entries:
+            inner.put_group(entries)
+        else:  # what no lane wants, or the standard listener's sentinel
+            self._refused += 1
+            inner.wake()
 
     def tell_done(self, ledger: Ledger) -> None:
-        """Call ``task_done`` for every record that has its outcome."""
+        """Call ``task_done`` for every record that has its outcome; on the worker only."""
         told = getattr(self.queue, "task_done", None)
         if told is None:
             return

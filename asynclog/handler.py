@@ -18,9 +18,9 @@ from asynclog import checks, threads
 from asynclog.alarm import note_from_caller
 from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate
-from asynclog.capture.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
 from asynclog.capture.record import capture, capture_for_all
 from asynclog.fork import process_state
+from asynclog.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
 from asynclog.queue import RecordQueue, inside
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
@@ -89,7 +89,7 @@ class QueueHandler(logging.handlers.QueueHandler):
         """
         queue: Any = self._fast
         try:
-            gate = (self.door or queue.gate).only
+            gate: Any = (self.door or queue.gate).only
             face = gate.face
             if record.levelno < face.level and not self.filters:
                 return False
@@ -290,9 +290,9 @@ class Flushable(Protocol):
         ...
 
 
-# Set by asynclog.configured, which stands above this floor: exchanges a plain queue and listener
+# Set by asynclog.wrap, which stands above this floor: exchanges a plain queue and listener
 # that dictConfig made up for ours.
-exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener
+exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener  # noqa: E731
 
 
 def _notice_fork() -> None:

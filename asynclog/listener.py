@@ -8,33 +8,36 @@ import logging
 import logging.handlers
 import time
 import weakref
+from _thread import get_ident
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
-from asynclog import checks
+from asynclog import checks, threads
 from asynclog import worker as worker_module
-from asynclog.alarm import AlarmBoard
+from asynclog.alarm import AlarmBoard, write_line
 from asynclog.capture.gate import Gate, LaneGate
+from asynclog.capture.record import capture_late
 from asynclog.clock import SYSTEM_CLOCK, Clock
+from asynclog.delivery.drops import DropNews
 from asynclog.delivery.lane import Lane
 from asynclog.flushing import FlushRequest, may_wait, wait_for
 from asynclog.foreign import ForeignReader
 from asynclog.fork import process_state
 from asynclog.options import LANE_OPTIONS, LaneOptions, QueueOptions, take
-from asynclog.queue import RecordQueue
-from asynclog.render.rebuild import rebuild
+from asynclog.queue import SENTINEL, RecordQueue
 from asynclog.report import Report, Reported
 from asynclog.sinks.convert import sink_for
 from asynclog.sinks.originals import take_over
-from asynclog.stats import DROPPED, UNCOUNTED, add_up, unused_name
+from asynclog.stats import UNCOUNTED, add_up, unused_name
 from asynclog.values import Captured, Entry, SharedOutcome, in_full
 from asynclog.worker import worker
 
-#: Seconds between two announcements of dropped records.
-ANNOUNCE_EVERY = 10.0
 # Looking at the clock costs as much as a tenth of a record.
 _LOOK_AT_CLOCK = 8
+
+# A record on its way into a lane: as `Lane.take` takes it.
+_Gift: TypeAlias = tuple[Lane, dict[str, Any], Captured | None, int, SharedOutcome | None]
 
 _IDLE, _RUNNING, _STOPPED = "idle", "running", "stopped"
 
@@ -83,6 +86,7 @@ class QueueListener(logging.handlers.QueueListener):
         #: The queue of ours that is drained: the one given, or the one behind a foreign queue.
         self.inner: RecordQueue = queue if self._foreign is None else self._foreign.inner
         self._by_mask: dict[int, tuple[Lane, ...]] = {}
+        self._next_bit = 1
         self._forget()
         self.inner.owner = self
         self.inner.on_wake = self._on_wake
@@ -94,8 +98,10 @@ class QueueListener(logging.handlers.QueueListener):
         self._state = _IDLE
         self._requests: collections.deque[FlushRequest] = collections.deque()
         self._detached = True
-        self._announced = 0
-        self._announced_at = self.clock.monotonic()
+        self._drops = DropNews(self.clock.monotonic())
+        self._drops_timer: asyncio.TimerHandle | None = None
+        self._late_until: float | None = None
+        self._told_left = 0
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
 
     @property
@@ -135,12 +141,9 @@ class QueueListener(logging.handlers.QueueListener):
         sink = sink_for(handler, **mail_options)
         if bounds.exceptions is not None:
             sink.wants_live = bounds.exceptions == "keep"
-        used = 0
-        for lane in lanes:
-            used |= lane.bit
-        bit = 1
-        while bit & used:
-            bit <<= 1
+        # Never a bit that was another lane's: records in the queue may still carry it.
+        bit = self._next_bit
+        self._next_bit <<= 1
         name = unused_name(sink.label, [lane.name for lane in lanes])
         return Lane(sink, handler, self.options, bounds, self.board, self.inner.ledger, name, bit, self.clock)
 
@@ -168,13 +171,20 @@ class QueueListener(logging.handlers.QueueListener):
         self.lanes = tuple(lane for lane in self.lanes if lane.face is not handler)
         self.report[:] = [one for one in self.report if one.handler is not handler]
         self._open_gate()
-        if self._spawn is not None:
+        if self._spawn is not None and worker.loop is not None:
             worker.post(lambda: self._stop_lanes(gone, timeout))
+        else:
+            for lane in gone:
+                lane.give_up("handler_removed")
         return done
 
     def _stop_lanes(self, lanes: list[Lane], timeout: float) -> None:
+        async def stop(lane: Lane) -> None:
+            await lane.stop(timeout)
+            lane.give_up("handler_removed")
+
         for lane in lanes:
-            worker.spawn(lane.stop(timeout))
+            worker.spawn(stop(lane))
 
     def _open_gate(self) -> None:
         self._by_mask = {}
@@ -195,11 +205,13 @@ class QueueListener(logging.handlers.QueueListener):
             worker.listeners.append(self)
         self._detached = False
         if self._foreign is not None:
-            self._foreign.start(self)
+            self._foreign.start()
         if worker.ensure():
             worker.post(self._attach_if_new)
         elif worker.exiting:
             self._work_here(time.monotonic() + self.exit_timeout)
+        else:
+            self.inner.sleeping = True  # the next record tries again to start a thread
 
     def start_if_idle(self) -> None:
         """Start unless it runs or was stopped: at the first record on a foreign queue."""
@@ -215,6 +227,7 @@ class QueueListener(logging.handlers.QueueListener):
     def attach(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Start the lanes; called on the loop."""
         self._spawn = spawn
+        self._drops_timer = None
         self._start_lanes()
 
     def _start_lanes(self) -> None:
@@ -224,10 +237,13 @@ class QueueListener(logging.handlers.QueueListener):
 
     def _on_wake(self) -> None:
         """Take notice of the first record of a burst; called on the caller's thread."""
-        if worker.exiting:
-            # The interpreter is ending and our own exit function has run: now or never.
+        if worker.finished:
+            # The interpreter is ending and our own exit function has run: now or never. All that
+            # comes this late has one exit_timeout in all.
+            if self._late_until is None:
+                self._late_until = time.monotonic() + self.exit_timeout
             self.start()
-            self._flush_until(time.monotonic() + self.exit_timeout)
+            self._flush_until(self._late_until)
             self.inner.sleeping = True
         elif self._state == _IDLE:
             self.start()
@@ -251,28 +267,38 @@ class QueueListener(logging.handlers.QueueListener):
         checks.seconds("timeout", timeout)
         if not may_wait():
             self._request()
-            return self.pending() == 0
+            return self._is_done()
         return self._flush_until(time.monotonic() + timeout)
 
     def pending(self) -> int:
         """Return how many accepted records have no outcome yet."""
-        return int(self.inner.ledger.snapshot()["pending"])
+        return self.inner.pending()
 
-    def _request(self) -> FlushRequest:
-        request = FlushRequest(self.inner.ledger.accepted)
+    def _is_done(self) -> bool:
+        """Say whether nothing is left, in a foreign queue neither."""
+        return self.pending() == 0 and (self._foreign is None or self._foreign.is_empty())
+
+    def _request(self, deadline: float | None = None) -> FlushRequest:
+        expires = time.monotonic() + self.exit_timeout if deadline is None else deadline
+        request = FlushRequest(self.inner.ledger.accepted, expires)
         self._requests.append(request)
-        if self._state == _IDLE and self.pending():
+        if self._state == _IDLE and not self._is_done():
             self.start()
         if worker.loop is not None:
             worker.ring()
         return request
 
     def _flush_until(self, deadline: float) -> bool:
-        if self.pending() == 0 and (self._foreign is None or self._foreign.is_empty()):
-            return True
         if self._state == _STOPPED:
-            return False
-        request = self._request()
+            return self._is_done()
+        if self._foreign is not None:
+            if not self._is_done():
+                self.start_if_idle()
+            if worker.ensure() and not wait_for(self._foreign.watch(), deadline):
+                return False
+        if self._is_done():
+            return True
+        request = self._request(deadline)
         if not worker.ensure():
             return self._work_here(deadline)
         return wait_for(lambda: request.done, deadline)
@@ -281,16 +307,28 @@ class QueueListener(logging.handlers.QueueListener):
         """Work in the calling thread, where no other can run, until nothing is left or the deadline."""
         try:
             asyncio.get_running_loop()
+            return self._is_done()
         except RuntimeError:
+            pass
+        # For that long this is a thread of asynclog's own: what asyncio logs may not feed it.
+        idents = {threads.real_ident(), get_ident()} - threads.own_idents
+        threads.own_idents.update(idents)
+        try:
             worker.run_loop(self._work(deadline))
-        return self.pending() == 0
+        finally:
+            threads.own_idents.difference_update(idents)
+        return self._is_done()
 
     async def _work(self, deadline: float) -> None:
         self.attach(asyncio.get_running_loop().create_task)
-        self._request()
-        while (self.drain(1.0) or self.pending()) and time.monotonic() < deadline:
-            await asyncio.sleep(0.002)
-        self._spawn = None
+        try:
+            if self._foreign is not None:
+                self._foreign.read_here()
+            self._request(deadline)
+            while (self.drain(1.0) or self.pending()) and time.monotonic() < deadline:
+                await asyncio.sleep(0.002)
+        finally:
+            self._spawn = None
         await asyncio.gather(*(lane.stop(0.0) for lane in self.lanes))
 
     def stop(self, timeout: float | None = None) -> bool:  # type: ignore[override]
@@ -306,12 +344,12 @@ class QueueListener(logging.handlers.QueueListener):
         seconds = self.exit_timeout if timeout is None else checks.seconds("timeout", timeout)
         if not may_wait():
             self._request()
-            return self.pending() == 0
+            return self._is_done()
         deadline = time.monotonic() + seconds
         if self._state != _STOPPED:
             self._flush_until(deadline - min(0.5, seconds / 2))
         self._end(_STOPPED, deadline)
-        return self.pending() == 0
+        return self._is_done()
 
     def _end(self, state: str, deadline: float) -> None:
         self._state = state
@@ -322,36 +360,54 @@ class QueueListener(logging.handlers.QueueListener):
             worker.post(lambda: self._detach(deadline))
             wait_for(lambda: self._detached, deadline)
         else:
+            worker.listeners[:] = [one for one in worker.listeners if one is not self]
             self._detached = True
 
     def _detach(self, deadline: float) -> None:
+        if self._state == _RUNNING:
+            return  # started again meanwhile
         worker.listeners[:] = [one for one in worker.listeners if one is not self]
         self._spawn = None
 
         async def end() -> None:
             left = max(0.0, deadline - time.monotonic())
             await asyncio.gather(*(lane.stop(left) for lane in self.lanes))
-            self._detached = True
+            if self._state == _RUNNING:
+                self._start_lanes()  # started again while they were ending
+            else:
+                self._detached = True
 
         worker.spawn(end())
 
     def flush_from_logging(self) -> bool:
         """Flush on behalf of `logging`, which may hold its own lock."""
+        if worker.finished:
+            return self._is_done()
         return self.flush(self.exit_timeout)
 
     def close_from_logging(self) -> bool:
         """Stop on behalf of `logging`; the next record starts again."""
+        if worker.finished:  # `logging.shutdown`: what can be done was done, within its deadline
+            left, why = self.report_left()
+            if left:
+                write_line(f"asynclog: {left} more records left, {self.name}: {why}")
+            return self._is_done()
         if not may_wait():
             request = self._request()
             if self._state == _RUNNING and worker.loop is not None:
-                worker.post(lambda: worker.spawn(self._end_after(request)))
+                worker.post(lambda: self._end_soon(request))
             return False
         if self._state == _RUNNING:
             deadline = time.monotonic() + self.exit_timeout
             self._flush_until(deadline - min(0.5, self.exit_timeout / 2))
             if not worker.exiting:
                 self._end(_IDLE, deadline)
-        return self.pending() == 0
+                if self.inner.entries:  # they came too late for the flush and too early to start us again
+                    self.start()
+        return self._is_done()
+
+    def _end_soon(self, request: FlushRequest) -> None:
+        worker.spawn(self._end_after(request))
 
     async def _end_after(self, request: FlushRequest) -> None:
         """End on the loop once all is delivered, unless records go on coming."""
@@ -394,18 +450,26 @@ class QueueListener(logging.handlers.QueueListener):
         """Do what `stop` does without holding up the running loop."""
         seconds = self.exit_timeout if timeout is None else checks.seconds("timeout", timeout)
         if self._state != _STOPPED:
-            await self._in_steps(max(0.0, seconds - 0.5))
+            await self._in_steps(seconds - min(0.5, seconds / 2))
         self._end(_STOPPED, time.monotonic() - 1.0)
         deadline = time.monotonic() + min(seconds, 1.0)
         while not self._detached and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
-        return self.pending() == 0
+        return self._is_done()
 
     async def _in_steps(self, seconds: float) -> bool:
-        if self.pending() == 0 or self._state == _STOPPED:
-            return self.pending() == 0
-        request = self._request()
         deadline = time.monotonic() + seconds
+        if self._state == _STOPPED:
+            return self._is_done()
+        if self._foreign is not None:
+            if not self._is_done():
+                self.start_if_idle()
+            is_read = self._foreign.watch()
+            while not is_read() and time.monotonic() < deadline:
+                await asyncio.sleep(0.005)
+        if self._is_done():
+            return True
+        request = self._request(deadline)
         while not request.done and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
         return request.done
@@ -432,27 +496,31 @@ class QueueListener(logging.handlers.QueueListener):
             Whether there is more to do.
         """
         queue = self.inner
-        if self._state != _RUNNING or (self._is_held_up() and not self._requests):
+        if self._state != _RUNNING:
             return False
+        blocking = queue.options.overflow == "block"
         ends = time.perf_counter() + seconds
         count = 0
-        entry = queue.pop_entry()
-        while entry is not None:
+        more = False
+        while not (blocking and self._is_held_up()):
+            entry = queue.pop_entry()
+            more = entry is not None
+            if entry is None:
+                break
             self._fan_out(entry)
             count += 1
             if count % _LOOK_AT_CLOCK == 0 and time.perf_counter() >= ends:
                 break
-            entry = queue.pop_entry()
         if count:
             for lane in self.lanes:
                 lane.end_slice()
         self._housekeeping()
-        return entry is not None
+        return more
 
     def _is_held_up(self) -> bool:
-        """Say whether a full lane holds up the queue: only where the caller asked to be blocked."""
+        """Say whether a lane with little room holds up the queue: only where the caller asked to be blocked."""
         return self.inner.options.overflow == "block" and any(
-            lane.buffer.is_full(lane.intake.formatting) for lane in self.lanes
+            lane.buffer.is_scarce(lane.intake.formatting) for lane in self.lanes
         )
 
     def lie_down(self) -> bool:
@@ -468,35 +536,48 @@ class QueueListener(logging.handlers.QueueListener):
         return True
 
     def _fan_out(self, entry: Entry) -> None:
+        """Give a record to its lanes; one that can't be is counted as dropped."""
+        if entry is SENTINEL:
+            return
+        fields, mask, size, carried = entry
+        if carried is None and len(self._by_mask.get(mask, ())) == 1:
+            self._by_mask[mask][0].take(fields, None, size, None)  # nearly every record
+            return
+        try:
+            gate = self.inner.gate
+            if entry[1] >= 0 or gate is None:
+                given = [self._to_give(entry)]
+            else:
+                given = [self._to_give(one) for one in capture_late(entry, gate, self.inner.note)]
+        except Exception as error:  # out of memory, or a record of an odd shape
+            self.board.tell("worker_error", "worker", f"a record was lost: {type(error).__name__}: {error}")
+            self.inner.drop(entry, "worker_error")
+            return
+        if not given:
+            self.inner.drop(entry, "refused")
+        for gifts in given:
+            for lane, fields, captured, size, shared in gifts:
+                lane.take(fields, captured, size, shared)
+
+    def _to_give(self, entry: Entry) -> list[_Gift]:
+        """Return what goes to which lane; all that can fail is done before the first lane has it."""
         fields, mask, size, carried = entry
         captured = in_full(carried)
-        if mask < 0:
-            mask = self._mask_of(fields, captured)
-        lanes = self._by_mask.get(mask)
+        by_mask = self._by_mask  # one and the same: it may be replaced meanwhile
+        lanes = by_mask.get(mask)
         if lanes is None:
-            lanes = self._by_mask[mask] = tuple(lane for lane in self.lanes if lane.bit & mask)
+            lanes = by_mask[mask] = tuple(lane for lane in self.lanes if lane.bit & mask)
         shared = captured.shared if captured is not None else None
-        if len(lanes) == 1 and (shared is None or mask.bit_count() == 1):
-            lanes[0].take(fields, captured, size, shared)
-            return
-        if shared is None and lanes:
-            shared = SharedOutcome(len(lanes))
-        elif shared is not None:
-            self.inner.ledger.settle_shared(shared, 0, mask.bit_count() - len(lanes), "", 0)
-        for lane in lanes:
-            lane.take(fields.copy(), captured, size, shared)
         if not lanes:
-            self.inner.ledger.settle(DROPPED, 1, "refused", fields["levelno"])
-
-    def _mask_of(self, fields: dict[str, Any], captured: Captured | None) -> int:
-        """Ask the gate here, for a record that was put by hand."""
-        gate = self.inner.gate
-        assert gate is not None
-        groups = gate.admit(rebuild(fields.copy(), captured), self.inner.note)
-        mask = 0
-        for bits, _, _ in groups:
-            mask |= bits
-        return mask
+            self.inner.drop(entry, "refused")
+            return []
+        copies = [fields] if len(lanes) == 1 else [fields.copy() for _ in lanes]
+        if shared is None and len(lanes) > 1:
+            shared = SharedOutcome(len(lanes))
+        elif shared is not None and mask.bit_count() > len(lanes):
+            # Lanes that were closed meanwhile have no say in the outcome.
+            self.inner.ledger.settle_shared(shared, 0, mask.bit_count() - len(lanes), "", 0)
+        return [(lane, copy, captured, size, shared) for lane, copy in zip(lanes, copies, strict=True)]
 
     def _housekeeping(self) -> None:
         notes = self.inner.notes
@@ -512,39 +593,44 @@ class QueueListener(logging.handlers.QueueListener):
     def _serve_requests(self) -> None:
         queue = self.inner
         gone = queue.ledger.accepted - len(queue.entries)
+        now = time.monotonic()
         for request in list(self._requests):
-            if request.marks is None:
-                if gone < request.target:
-                    continue
+            if request.marks is None and gone >= request.target:
+                self._announce_drops(now=True)
                 request.marks = [(lane, lane.request_flush()) for lane in self.lanes]
-            if all(lane.is_past(mark) for lane, mark in request.marks):
+            elif request.marks is None:
+                self._make_room()
+            if request.marks is not None and all(lane.is_past(mark) for lane, mark in request.marks):
                 request.done = True
+            # One whose caller has given up is not worked on for ever.
+            if request.done or now > request.expires:
                 self._requests.remove(request)
-        # A request whose caller has given up is not worked on for ever.
-        while len(self._requests) > 100:
-            self._requests.popleft()
 
-    def _announce_drops(self) -> None:
-        total = self.inner.ledger
-        dropped = sum(total.dropped.values())
-        now = self.clock.monotonic()
-        if dropped == self._announced or now - self._announced_at < ANNOUNCE_EVERY:
-            return
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(total.dropped.items()))
-        fields = logging.LogRecord(
-            "asynclog",
-            max(total.dropped_levels, default=logging.WARNING),
-            __file__,
-            0,
-            "asynclog dropped %d records (since the start %s) in %.0f s",
-            (dropped - self._announced, reasons, now - self._announced_at),
-            None,
-        ).__dict__
-        self._announced, self._announced_at = dropped, now
+    def _make_room(self) -> None:
+        """Make what holds up the queue due now: somebody waits for what is behind it."""
         for lane in self.lanes:
-            lane.take(fields.copy(), None, 0, UNCOUNTED)
+            if self._is_held_up() and lane.is_past(lane.flush_mark):
+                lane.request_flush()
+
+    def _announce_drops(self, *, now: bool = False) -> None:
+        clock = self.clock.monotonic()
+        left = self._drops.seconds_left(self.inner.ledger, clock)
+        if left is None:
+            return
+        if left > 0.0 and not now:
+            if self._drops_timer is None and worker.loop is not None:
+                self._drops_timer = worker.loop.call_later(left, self._drops_are_due)
+            return
+        record = self._drops.tell(self.inner.ledger, clock)
+        text = record.getMessage().removeprefix("asynclog ")
+        for lane in self.lanes:
+            lane.take(record.__dict__.copy(), None, 0, UNCOUNTED)
             lane.end_slice()
-        self.board.tell("dropped", self.name, f"{dropped} records dropped since the start ({reasons})")
+        self.board.tell("dropped", self.name, text)
+
+    def _drops_are_due(self) -> None:
+        self._drops_timer = None
+        worker.ring()
 
     # -- looking in ---------------------------------------------------------------------------
 
@@ -561,9 +647,11 @@ class QueueListener(logging.handlers.QueueListener):
         return {**self.inner.ledger.snapshot(), "lanes": lanes, "errors": errors}
 
     def report_left(self) -> tuple[int, str]:
-        """Return how many records are left, and why, for the line at exit."""
+        """Return how many records are left since it was last asked, and why, for the line at exit."""
         reasons = {lane.last_failure for lane in self.lanes if lane.last_failure and lane.remaining()}
-        return self.pending(), f"({'; '.join(sorted(reasons))})" if reasons else ""
+        left = self.pending() + (self._foreign.waiting() if self._foreign is not None else 0)
+        new, self._told_left = left - self._told_left, left
+        return max(0, new), f"({'; '.join(sorted(reasons))})" if reasons else ""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state}, {', '.join(lane.name for lane in self.lanes)}>"
@@ -571,7 +659,11 @@ class QueueListener(logging.handlers.QueueListener):
 
 def all_listeners() -> list[QueueListener]:
     """Return every listener that lives."""
-    return list(_listeners)
+    while True:
+        try:
+            return list(_listeners)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
 
 
 def flush(timeout: float = 5.0) -> bool:
@@ -589,18 +681,14 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def _flush_all(listeners: list[tuple[QueueListener, float]]) -> bool:
-    busy = [(one, deadline) for one, deadline in listeners if one.pending()]
-    waiting = may_wait()
-    requests = [(one, one._request(), deadline) for one, deadline in busy]
-    if not waiting:
+    busy = [(one, deadline) for one, deadline in listeners if not one._is_done()]
+    # Asked of all before any is waited for: they deliver at the same time.
+    for one, deadline in busy:
+        one._request(deadline)
+    if not may_wait():
         return not busy
-    done = True
-    for one, request, deadline in requests:
-        if worker.ensure():
-            done = wait_for(lambda request=request: request.done, deadline) and done  # type: ignore[misc]
-        else:
-            done = one._work_here(deadline) and done
-    return done
+    done = [one._flush_until(deadline) for one, deadline in busy]  # every one of them, whatever the first says
+    return all(done)
 
 
 def stats() -> dict[str, Any]:
@@ -616,7 +704,7 @@ def _finish() -> None:
     now = time.monotonic()
     listeners = all_listeners()
     for one in listeners:
-        if one.pending():
+        if not one._is_done():
             one.start()
     _flush_all([(one, now + max(0.0, one.exit_timeout - 0.5)) for one in listeners])
     for one in listeners:

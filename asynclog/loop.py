@@ -104,7 +104,7 @@ class WorkerLoop(asyncio.SelectorEventLoop):
         family: int = 0,
         type: int = 0,
         proto: int = 0,
-        flags: int = 0,  # noqa: A002
+        flags: int = 0,
     ) -> list[Any]:
         """Resolve a name on the loop's own daemon thread."""
         found = await self._resolver.call(_socket.getaddrinfo, host, port, family, type, proto, flags)

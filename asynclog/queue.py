@@ -154,7 +154,7 @@ class RecordQueue:
         """Apply the overflow policy to a record that finds the queue nearly full."""
         fields, _, size, _ = entry
         if fields["levelno"] < logging.WARNING:
-            self._drop(entry, "queue_full")
+            self.drop(entry, "queue_full")
             return False
         if self._has_room(size):
             return True
@@ -163,10 +163,10 @@ class RecordQueue:
                 if self._wait_for_room(size):
                     return True
             except BaseException:  # a signal handler's, or a greenlet's timeout: it passes, and is counted
-                self._drop(entry, "interrupted")
+                self.drop(entry, "interrupted")
                 raise
         if self.options.overflow != "drop_oldest" or size > self.options.max_memory:
-            self._drop(entry, "queue_full")
+            self.drop(entry, "queue_full")
             return False
         while not self._has_room(size):
             try:
@@ -176,7 +176,7 @@ class RecordQueue:
             oldest_size = oldest[2]
             self.bytes_out += oldest_size
             if oldest is not SENTINEL:
-                self._drop(oldest, "queue_full")
+                self.drop(oldest, "queue_full")
         return True
 
     def _has_room(self, size: int) -> bool:
@@ -202,9 +202,10 @@ class RecordQueue:
             _waiting.discard(ident)
         return True
 
-    def _drop(self, entry: Entry, reason: str) -> None:
+    def drop(self, entry: Entry, reason: str) -> None:
+        """Count a record as dropped, in as many lanes as it was for."""
         fields, mask, _, carried = entry
-        levelno = fields["levelno"]
+        levelno = fields.get("levelno", 0)
         shared = carried.shared if isinstance(carried, Captured) else None
         if shared is None:
             self.ledger.settle(DROPPED, 1, reason, levelno)

@@ -31,7 +31,9 @@ _LINGER = 0.002
 _LINGERS = 3
 # The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
 _STALL = 1.0
+# After a fault of the worker's: the first pause, which doubles with every restart, and the longest.
 _RESTART_DELAY = 1.0
+_LONGEST_RESTART_DELAY = 60.0
 _MAX_WARM_UP = 10.0
 
 
@@ -68,7 +70,9 @@ class Worker:
     def _forget(self) -> None:
         self.listeners: list[Drained] = []
         self.loop: asyncio.AbstractEventLoop | None = None
+        #: The interpreter is ending; `finished`: what our exit function could do is done.
         self.exiting = False
+        self.finished = False
         self._bell: Any = SimpleQueue()
         self._commands: collections.deque[Callable[[], None]] = collections.deque()
         self._started = False
@@ -134,14 +138,20 @@ class Worker:
 
     def _run(self) -> None:
         pid = os.getpid()
+        delay = _RESTART_DELAY
         while process_state.pid == pid:
+            began = time.monotonic()
             try:
                 self.run_loop(self._main())
                 return
-            except Exception as error:  # restarted with a delay, the queues kept
+            except BaseException as error:  # restarted with a delay, the queues kept
+                self._warm_up_ends = 0.0
                 self.board.tell("worker_error", "worker", f"restarted after {type(error).__name__}: {error}")
                 self.board.count("worker_restarted")
-                real_sleep(_RESTART_DELAY)
+            if time.monotonic() - began > _LONGEST_RESTART_DELAY:
+                delay = _RESTART_DELAY
+            real_sleep(delay)
+            delay = min(delay * 2, _LONGEST_RESTART_DELAY)
 
     def run_loop(self, main: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on a loop of the worker's kind, in the calling thread, to its end."""
@@ -152,14 +162,20 @@ class Worker:
         async def given() -> None:
             self.loop = asyncio.get_running_loop()
             self._woken = asyncio.Event()
-            await main
+            try:
+                await main
+            finally:
+                self.loop = None
 
         anyio.run(given, backend="asyncio", backend_options={"loop_factory": WorkerLoop})
 
     async def _main(self) -> None:
         _warm_up()
         self._warm_up_ends = 0.0
-        bell, loop = self._bell, self.loop
+        # A bell of this loop's own: the thread of a loop before it would take its rings.
+        self._bell.put(0.0)
+        bell = self._bell = SimpleQueue()
+        loop = self.loop
         if not threads.start(lambda: self._listen(bell, loop)):
             # Without a bell the loop looks for itself, every few milliseconds.
             self.spawn(self._listen_on_loop(bell))
@@ -170,18 +186,32 @@ class Worker:
             if self._step():
                 lingered = 0
                 real_sleep(PAUSE)
-                await asyncio.sleep(0)
+                await self._give_way(0.0)
             elif lingered < _LINGERS:
                 lingered += 1
-                await asyncio.sleep(_LINGER)
+                await self._give_way(_LINGER)
             else:
                 await self._sleep()
                 lingered = 0
 
+    async def _give_way(self, seconds: float) -> None:
+        """Let the lanes run, and notice it when one of them doesn't give the loop back."""
+        back_at = time.monotonic() + seconds
+        await asyncio.sleep(seconds)
+        self._notice_stall(back_at)
+
+    def _notice_stall(self, expected_at: float) -> None:
+        late = time.monotonic() - expected_at
+        if late > _STALL:
+            self.board.tell("loop_stalled", "worker", f"the worker's loop was blocked for {late:.1f} s")
+
     def _step(self) -> bool:
         """Do a slice of everything there is to do; say whether there is more."""
         while self._commands:
-            self._commands.popleft()()
+            try:
+                self._commands.popleft()()
+            except Exception as error:  # a fault of ours: it must not cost the other commands
+                self.board.tell("worker_error", "worker", f"a command failed with {type(error).__name__}: {error}")
         while caller_notes:
             kind, text = caller_notes.popleft()
             self.board.tell(kind, "queue", text)
@@ -194,13 +224,12 @@ class Worker:
         woken = self._woken
         assert woken is not None
         woken.clear()
+        self._rung_at = 0.0  # of a ring that came while we were awake, and of no interest
         safe = [listener.lie_down() for listener in list(self.listeners)]
         if all(safe) and not self._commands:
             await woken.wait()
-            late = time.monotonic() - self._rung_at
-            if self._rung_at and late > _STALL:
-                self.board.tell("loop_stalled", "worker", f"the worker's loop was blocked for {late:.1f} s")
-            self._rung_at = 0.0
+            if self._rung_at:
+                self._notice_stall(self._rung_at)
 
     def _listen(self, bell: Any, loop: Any) -> None:
         """The bell's thread: wake the loop once for however many rings there are."""
@@ -256,8 +285,11 @@ def _at_exit_of_multiprocessing() -> None:
 
 def finish() -> None:
     """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be."""
+    if worker.finished:
+        return
     worker.exiting = True
     finish_listeners()
+    worker.finished = True
     left = [(listener.name, *listener.report_left()) for listener in known_listeners()]
     total = sum(count for _, count, _ in left)
     if total:

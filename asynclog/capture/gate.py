@@ -13,7 +13,7 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from asynclog.capture.plain import STANDARD_FIELDS
+from asynclog.plain import STANDARD_FIELDS
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import is_from_outside, is_standard
 
@@ -57,9 +57,7 @@ class LaneGate:
         """Look again at the handler's formatter: it was set anew."""
         self.formatter = self.face.formatter
         #: Whether the handler overrides `logging.Filterer.filter` itself.
-        self.has_own_filter = (
-            type(self.face).filter is not logging.Filterer.filter or "filter" in self.face.__dict__
-        )
+        self.has_own_filter = type(self.face).filter is not logging.Filterer.filter or "filter" in self.face.__dict__
         standard = is_standard(self.face)
         self.takes_extras = isinstance(self.formatter, JSONFormatter)
         self.wants_context = self.runs_user_code or not (standard or self.takes_extras)

@@ -9,10 +9,11 @@ from typing import Any
 
 from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate, Note
-from asynclog.capture.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
+from asynclog.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
 from asynclog.render.jsonline import freeze
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, line_on_caller, merge_message, placeholder
-from asynclog.values import Captured, Entry, SharedOutcome
+from asynclog.render.rebuild import rebuild
+from asynclog.values import Captured, Entry, SharedOutcome, in_full
 
 #: A caller's time and memory for the extras of one record in a JSON lane.
 FREEZE_BUDGET = 64 * 1024
@@ -31,18 +32,46 @@ def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
         changed the record between two lanes.
     """
     groups = gate.admit(record, note)
-    entries = [_entry(mask, one, fields, gate, note) for mask, one, fields in groups]
+    return _sharing([_entry(mask, one, fields, gate, note) for mask, one, fields in groups])
+
+
+def capture_for_all(record: logging.LogRecord, note: Note) -> Entry:
+    """Capture a record that no gate was asked about: nobody knows yet who will read it."""
+    return _entry(-1, record, record.__dict__.copy(), None, note)
+
+
+def capture_late(entry: Entry, gate: Gate, note: Note) -> list[Entry]:
+    """Ask the gate about a record that was captured for all; on the worker's side.
+
+    Returns:
+        As `capture`: what the filters changed on the way is in the entries.
+    """
+    fields, _, size, carried = entry
+    first = in_full(carried) or Captured()
+    record = rebuild(fields.copy(), first)
+    stand_in = record.exc_info
+    entries: list[Entry] = []
+    for mask, one, changed in gate.admit(record, note):
+        same = stand_in is not None and changed["exc_info"] is stand_in
+        if same:
+            changed["exc_info"] = None
+        changed, mask, _, captured = _entry(mask, one, changed, gate, note)  # noqa: PLW2901
+        assert isinstance(captured, Captured)
+        if same:
+            captured.exception, captured.live = first.exception, first.live
+        captured.context = first.context
+        captured.template = captured.template or first.template
+        entries.append((changed, mask, size, captured))
+    return _sharing(entries)
+
+
+def _sharing(entries: list[Entry]) -> list[Entry]:
     if len(entries) > 1:
-        shared = SharedOutcome(sum(mask.bit_count() for mask, _, _ in groups))
+        shared = SharedOutcome(sum(mask.bit_count() for _, mask, _, _ in entries))
         for _, _, _, captured in entries:
             assert isinstance(captured, Captured)
             captured.shared = shared
     return entries
-
-
-def capture_for_all(record: logging.LogRecord, note: Note) -> Entry:
-    """Capture a record that no gate was asked about: for whoever reads the queue by hand."""
-    return _entry(-1, record, record.__dict__.copy(), None, note)
 
 
 def _entry(mask: int, record: logging.LogRecord, fields: dict[str, Any], gate: Gate | None, note: Note) -> Entry:
@@ -51,7 +80,7 @@ def _entry(mask: int, record: logging.LogRecord, fields: dict[str, Any], gate: G
     size = RECORD_SIZE + _take_exception(fields, captured, keep=any(lane.wants_live for lane in lanes))
     _take_message(record, fields, captured, note, keep_dict=any(lane.wants_context for lane in lanes))
     size += len(fields["msg"]) + sum(map(size_of, fields["args"] or ()))
-    if any(lane.wants_context for lane in lanes):
+    if gate is None or any(lane.wants_context for lane in lanes):
         captured.context = contextvars.copy_context()
     if len(fields) > len(STANDARD_FIELDS):
         size += _take_extras(fields, lanes, captured, note)

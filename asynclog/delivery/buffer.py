@@ -23,6 +23,8 @@ class LaneBuffer:
         self.memory = 0
         self.options = options
         self._on_drop = on_drop
+        self._soft_records = options.maxsize * 0.8
+        self._soft_memory = options.max_memory * 0.8
 
     def __len__(self) -> int:
         return len(self.items)
@@ -37,8 +39,7 @@ class LaneBuffer:
 
     def is_scarce(self, elsewhere: int = 0) -> bool:
         """Say whether less than a fifth of the room is free."""
-        waiting = len(self.items) + elsewhere
-        return waiting * 5 >= self.options.maxsize * 4 or self.memory * 5 >= self.options.max_memory * 4
+        return len(self.items) + elsewhere >= self._soft_records or self.memory >= self._soft_memory
 
     def admits(self, levelno: int, elsewhere: int = 0) -> bool:
         """Apply the policy to a record that is about to come, making room if that is the policy.
@@ -46,7 +47,7 @@ class LaneBuffer:
         Returns:
             False where the record itself has to go.
         """
-        if not self.is_scarce(elsewhere):
+        if len(self.items) + elsewhere < self._soft_records and self.memory < self._soft_memory:
             return True
         if levelno < logging.WARNING:
             return False
@@ -69,12 +70,18 @@ class LaneBuffer:
 
     def take(self, records: int, size: int) -> tuple[Item, ...]:
         """Take the oldest, up to a number and a size; at least one."""
-        taken = [self.pop()]
-        total = taken[0].size
-        while self.items and len(taken) < records and total + self.items[0].size <= size:
-            item = self.pop()
-            total += item.size
-            taken.append(item)
+        items = self.items
+        popleft = items.popleft
+        first = popleft()
+        taken = [first]
+        total = first.size
+        for _ in range(min(records - 1, len(items))):
+            total += items[0].size
+            if total > size:
+                total -= items[0].size
+                break
+            taken.append(popleft())
+        self.memory -= total
         return tuple(taken)
 
     def clear(self) -> None:

@@ -9,13 +9,14 @@ the context with the record.
 
 from __future__ import annotations
 
+import collections
 import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from asynclog.capture.plain import IMMUTABLE, STANDARD_FIELDS
+from asynclog.plain import IMMUTABLE, STANDARD_FIELDS
 from asynclog.render.jsonline import JSONFormatter
-from asynclog.render.line import Renderer, complete_line, cut, fallback_text, is_standard, renderer
+from asynclog.render.line import MAX_TEXT, Renderer, complete_line, cut, fallback_text, is_standard, merge_message, renderer
 from asynclog.render.rebuild import plain_record, rebuild
 from asynclog.stats import DROPPED
 from asynclog.threads import SinkThread, real_sleep
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SLICE = 0.001
 PAUSE = 50e-6
 
+_Done = Item | tuple[SharedOutcome | None, int]
 _Pending = tuple[dict[str, Any], Captured | None, int, SharedOutcome | None]
 
 
@@ -45,17 +47,28 @@ class Intake:
         self.formatting = 0
         self._thread = SinkThread(f"{lane.name}: formatting")
         self._pending: list[_Pending] = []
+        # What the formatting thread has done. Not the argument of the call back to the loop: that
+        # call is lost when the loop ends meanwhile, and these records would be with it.
+        self._done: collections.deque[_Done] = collections.deque()
         self._formatter: Any = self  # nothing that a handler could have for a formatter
         self._render: Renderer | None = None
         self._by_user = False
+        self._plainly = False
 
     def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
         """Render a record, or set it aside for the thread that does."""
         lane = self.lane
         if lane.face.formatter is not self._formatter:
             self._look()
-        if lane.sink.formats_itself:
-            context = captured.context if captured is not None else None
+        if captured is None and self._plainly:
+            record = plain_record(fields)
+            try:
+                text = self._render(record, None)  # type: ignore[misc]
+            except Exception:
+                text = self._text(record, None)  # tells what it was and falls back
+            lane.buffer.append(Item(record, text if len(text) <= MAX_TEXT else cut(text), size, shared))
+        elif lane.sink.formats_itself:
+            context = captured.context if captured is not None and lane.sink.runs_user_code else None
             record = rebuild(fields, captured, live=lane.sink.wants_live)
             lane.buffer.append(Item(record, "", size, shared, context))
         elif self._by_user:
@@ -69,31 +82,34 @@ class Intake:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        self._thread.submit(self._format_all, pending, self._formatted)
+        self._thread.submit(self._format_all, pending, lambda _: self.collect())
 
     def _look(self) -> None:
         face = self.lane.face
         self._formatter = face.formatter
         self._render = renderer(face)
-        self._by_user = not is_standard(face) and not type(face.formatter) is JSONFormatter
+        json = type(face.formatter) is JSONFormatter and type(face).format is logging.Handler.format
+        self._by_user = not is_standard(face) and not json
+        # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
+        self._plainly = not self._by_user and not self.lane.sink.formats_itself
         if self._by_user:
             self._thread.start()
 
     # -- on the formatting thread ---------------------------------------------------------------
 
-    def _format_all(self, pending: list[_Pending]) -> list[Item | SharedOutcome | None]:
-        items: list[Item | SharedOutcome | None] = []
+    def _format_all(self, pending: list[_Pending]) -> None:
         slice_ends = time.perf_counter() + SLICE
+        done = self._done
         for fields, captured, size, shared in pending:
+            levelno = fields["levelno"]
             try:
-                items.append(self._item(fields, captured, size, shared))
-            except Exception as error:  # out of memory, or a fault of ours
+                done.append(self._item(fields, captured, size, shared))
+            except BaseException as error:  # out of memory, or a fault of ours
                 self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
-                items.append(shared)
+                done.append((shared, levelno))
             if time.perf_counter() >= slice_ends:
                 real_sleep(PAUSE)
                 slice_ends = time.perf_counter() + SLICE
-        return items
 
     def _item(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> Item:
         if captured is None:
@@ -107,8 +123,7 @@ class Intake:
             text = captured.context.copy().run(self._text, record, captured)
         else:
             text = self._text(record, captured)
-        if len(fields) > len(STANDARD_FIELDS):
-            _strip(record)
+        _strip(record)
         return Item(record, text, size + len(text), shared)
 
     def _text(self, record: logging.LogRecord, captured: Captured | None) -> str:
@@ -129,24 +144,31 @@ class Intake:
 
     # -- back on the loop -----------------------------------------------------------------------
 
-    def _formatted(self, items: list[Item | SharedOutcome | None]) -> None:
-        self.formatting -= len(items)
-        for item in items:
+    def collect(self) -> None:
+        """Take over what the formatting thread has done; called on the loop."""
+        while self._done:
+            item = self._done.popleft()
+            self.formatting -= 1
             if isinstance(item, Item):
                 self.lane.buffer.append(item)
             else:
-                self.lane.settle(DROPPED, item, "lane_error")
+                self.lane.settle(DROPPED, item[0], "lane_error", item[1])
         self.lane.wake()
 
     def after_fork(self) -> None:
         """Forget the parent's thread and what it was given."""
         self.formatting = 0
         self._pending = []
+        self._done = collections.deque()
         self._thread = SinkThread(f"{self.lane.name}: formatting")
 
 
 def _strip(record: logging.LogRecord) -> None:
-    """Let go of extras that are not plain values: they may be requests."""
+    """Let go of what is not a plain value, a dict for a message or an extra: it may hold a request."""
     fields = record.__dict__
+    if type(record.msg) is not str:
+        record.msg, _ = merge_message(record.msg, None)
+    if len(fields) <= len(STANDARD_FIELDS):
+        return
     for name in [name for name in fields if name not in STANDARD_FIELDS and type(fields[name]) not in IMMUTABLE]:
         del fields[name]

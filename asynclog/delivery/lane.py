@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -26,6 +27,13 @@ from asynclog.options import LaneOptions, QueueOptions
 from asynclog.sinks.base import Sink
 from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.values import Batch, Captured, Item, SharedOutcome
+
+# Seconds after a fault of the lane's own.
+_FAULT_PAUSE = 1.0
+# A mail that failed this often lets newer ones pass: it may be the mail and not the server.
+_LET_PASS = 5
+# Mails that wait apart, for the recipients that have not taken them; past it the oldest is given up.
+_MAX_APART = 100
 
 #: Seconds that a sink may take to say goodbye (QUIT, close) when its lane ends.
 CLOSE_TIMEOUT = 0.5
@@ -83,7 +91,12 @@ class Lane:
         self.bucket = TokenBucket(rate[0], rate[1], self.sink.burst) if rate else None
         self.backoff = Backoff(self.options.retry_initial, self.options.retry_max, self._chance)
         self.breaker = Breaker(self.options.breaker_reset)
+        #: What has to be delivered before anything else is: a lane keeps its order.
         self.work: list[Work] = []
+        #: What waits apart, each for its own time: mails for recipients that would not take them
+        #: yet. One full mailbox must not keep the mail from everybody else.
+        self.apart: list[Work] = []
+        #: Records that were let in, ever.
         self.taken = 0
         self.retry_at = 0.0
         self.last_sent: float | None = None
@@ -102,11 +115,17 @@ class Lane:
         """Take one record from the queue."""
         if shared is not UNCOUNTED:
             self.ledger.accepted += 1
-        self.taken += 1
-        if not self.buffer.admits(fields["levelno"], self.intake.formatting):
-            self.settle(DROPPED, shared, "lane_full", fields["levelno"])
+        levelno = fields["levelno"]
+        if not self.buffer.admits(levelno, self.intake.formatting):
+            self.settle(DROPPED, shared, "lane_full", levelno)
             return
-        self.intake.take(fields, captured, size, shared)
+        try:
+            self.intake.take(fields, captured, size, shared)
+        except BaseException as error:  # out of memory, or a fault of ours: it costs this record, not the worker
+            self.settle(DROPPED, shared, "lane_error", levelno)
+            self.board.tell("lane_error", self.name, f"a record was lost: {type(error).__name__}: {error}")
+            return
+        self.taken += 1
 
     def end_slice(self) -> None:
         """Set to work on what a slice brought."""
@@ -120,7 +139,10 @@ class Lane:
 
     def remaining(self) -> int:
         """Return how many records are not settled."""
-        return len(self.buffer) + self.intake.formatting + sum(len(work.batch.items) for work in self.work)
+        return self._behind() + sum(work.pending() for work in (*self.work, *self.apart))
+
+    def _behind(self) -> int:
+        return len(self.buffer) + self.intake.formatting
 
     # -- flushing -----------------------------------------------------------------------------
 
@@ -135,55 +157,95 @@ class Lane:
         self.backoff.reset()
         self.breaker.probe_now()
         self.retry_at = now
+        self.apart = [replace(work, due_at=now) for work in self.apart]
+        self.intake.collect()
         self.wake()
         return self.taken
 
     def is_past(self, mark: int) -> bool:
         """Say whether everything taken before the mark is settled."""
-        return self.taken - self.remaining() >= mark
+        pending = [work.index for work in (*self.work, *self.apart) if not work.counted]
+        return min(pending, default=mark) >= mark and self.taken - self._behind() >= mark
 
     # -- deciding -----------------------------------------------------------------------------
 
     def seconds_to_attempt(self, now: float) -> float | None:
         """Return the seconds until the next attempt, 0 for at once, ``None`` with nothing to do."""
-        if self.work:
-            at = self.retry_at
-        elif self.buffer.items:
-            at = self.policy.due_at(now, len(self.buffer), self.last_sent)
-            if self.bucket is not None:
-                at = max(at, self.bucket.free_at(now))
-            if not self.is_past(self.flush_mark):
-                at = now
-        else:
+        times = [work.due_at for work in self.apart]
+        newest = self._due_at(now)
+        if newest is not None:
+            times.append(newest)
+        if not times:
             return None
-        return max(0.0, max(at, self.breaker.allowed_at(now)) - now)
+        return max(0.0, max(min(times), self.breaker.allowed_at(now)) - now)
 
-    def _next_work(self, now: float) -> Work:
+    def _due_at(self, now: float) -> float | None:
+        """Return when what keeps its order is due."""
+        if self.work:
+            return self.retry_at
+        if not self.buffer.items:
+            return None
+        if not self.is_past(self.flush_mark):
+            return now
+        at = self.policy.due_at(now, len(self.buffer), self.last_sent)
+        return at if self.bucket is None else max(at, self.bucket.free_at(now))
+
+    def next_work(self, now: float) -> Work:
+        """Return what to deliver now: what keeps its order if it is due, else the earliest that waits apart."""
+        due = self._due_at(now)
+        if self.apart and (due is None or due > now):
+            return min(self.apart, key=lambda work: work.due_at)
+        if self.work and self.work[0].batch.attempt >= _LET_PASS and self.buffer.items and self.sink.sends_mail:
+            self._set_apart(self.work, now + self.options.retry_max)
+            self.work = []
         if not self.work:
             self._sequence += 1
+            index = self.taken - self._behind()
             items = self.buffer.take(self.policy.records, self.policy.size)
-            self.work.append(Work(Batch(f"{self._token}.{self._sequence}", items)))
+            self.work.append(Work(Batch(f"{self._token}.{self._sequence}", items), index=index))
             if self.bucket is not None:
                 self.bucket.take(now)
         return self.work[0]
 
-    def digest(self, verdicts: Verdicts, now: float) -> None:
+    def _set_apart(self, works: list[Work], due_at: float) -> None:
+        self.apart.extend(replace(work, due_at=due_at) for work in works)
+        while len(self.apart) > _MAX_APART:
+            oldest = self.apart.pop(0)
+            for item in () if oldest.counted else oldest.batch.items:
+                self.settle(DEAD_LETTERED, item.shared)
+            whom = ", ".join(oldest.batch.recipients or ("all recipients",))
+            self.board.tell("rejected", self.name, f"given up after {oldest.batch.attempt} attempts for {whom}")
+
+    def digest(self, work: Work, verdicts: Verdicts, now: float) -> None:
         """Count what came of an attempt, and decide when the next one is."""
-        for item in verdicts.delivered:
-            self.settle(DELIVERED, item.shared)
+        self._settle_delivered(verdicts.delivered)
         for item in verdicts.rejected:
             self.settle(DEAD_LETTERED, item.shared)
         for item, reason in verdicts.lost:
             self.settle(DROPPED, item.shared, reason, item.record.levelno)
         for kind, text in verdicts.reports:
             self.board.tell(kind, self.name, text)
-        # What is left of this work goes behind other work only if it was served in part: a lane
-        # that holds its place (a file) tries the same records first.
-        self.work[:1] = verdicts.rest
+        was_apart = work not in self.work
+        self.work = [one for one in self.work if one is not work]
+        self.apart = [one for one in self.apart if one is not work]
+        # What is left keeps its place (a file's lines stay in order), but what only some recipients
+        # have still to take waits apart.
+        apart = [one for one in verdicts.rest if was_apart or one.batch.recipients is not None]
+        self.work[:0] = [one for one in verdicts.rest if one not in apart]
         if verdicts.retry is None:
             self._succeeded(now)
-        else:
+            return
+        if apart:
+            bound = min(self.options.retry_max, self.options.retry_initial * 2.0 ** min(work.batch.attempt, 60))
+            hint = verdicts.retry.after
+            self._set_apart(apart, now + (bound * self._chance() if hint is None else max(0.0, hint)))
+        if verdicts.retry.circuit or not apart:
             self._failed(verdicts, now)
+        elif verdicts.delivered:
+            self._succeeded(now)
+            self._tell_waiting(verdicts.retry.reason)
+        else:
+            self._tell_waiting(verdicts.retry.reason)
 
     def _succeeded(self, now: float) -> None:
         self.last_sent = now
@@ -211,8 +273,20 @@ class Lane:
                 always=True,
             )
         elif not self.breaker.is_open:
-            waiting = self.remaining()
-            self.board.tell("delivery_failed", self.name, f"{retry.reason}; {waiting} records wait for a retry")
+            self._tell_waiting(retry.reason)
+
+    def _tell_waiting(self, reason: str) -> None:
+        self.board.tell("delivery_failed", self.name, f"{reason}; {self.remaining()} records wait for a retry")
+
+    def _settle_delivered(self, items: list[Item]) -> None:
+        alone = 0
+        for item in items:
+            if item.shared is None:
+                alone += 1
+            else:
+                self.settle(DELIVERED, item.shared)
+        self.ledger.settle(DELIVERED, alone)
+        self.total.settle(DELIVERED, alone)
 
     def settle(self, outcome: int, shared: SharedOutcome | None, reason: str = "", levelno: int = 0) -> None:
         """Count one record's outcome in this lane, and in all with its last lane."""
@@ -238,9 +312,13 @@ class Lane:
         self.wake()
 
     async def _run(self) -> None:
-        await self.sink.open()
+        self.intake.collect()
+        is_open = False
         while not self.stopping:
             try:
+                if not is_open:
+                    await self.sink.open()
+                    is_open = True
                 delay = self.seconds_to_attempt(self.clock.monotonic())
                 if delay is None or delay > 0.0:
                     await self._wait(delay)
@@ -248,7 +326,7 @@ class Lane:
                     await self._attempt()
             except Exception as error:  # a fault of ours, or MemoryError: the lane goes on
                 self.board.tell("lane_error", self.name, f"the lane failed with {type(error).__name__}: {error}")
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(_FAULT_PAUSE)
 
     async def _wait(self, delay: float | None) -> None:
         woken = self._woken
@@ -258,18 +336,22 @@ class Lane:
         woken.clear()
 
     async def _attempt(self) -> None:
-        work = self._next_work(self.clock.monotonic())
+        work = self.next_work(self.clock.monotonic())
         verdicts: Verdicts | None = None
         with anyio.CancelScope() as scope:
             self._scope = scope
             try:
                 verdicts = sort_out(work, await self.sink.deliver(work.batch))
-            except Exception as error:
+            except BaseException as error:
+                if scope.cancel_called or _is_cancelled(error):
+                    raise
+                # SystemExit and the like too: a sink that raises hurts nobody else.
                 self.board.tell("sink_error", self.name, f"the sink raised {type(error).__name__}: {error}")
                 verdicts = failed(work, f"the sink raised {type(error).__name__}")
-        self._scope = None
+            finally:
+                self._scope = None
         if verdicts is not None:
-            self.digest(verdicts, self.clock.monotonic())
+            self.digest(work, verdicts, self.clock.monotonic())
 
     async def stop(self, seconds: float) -> None:
         """End the loop; a delivery that can be cancelled is, another may end by itself.
@@ -284,13 +366,26 @@ class Lane:
         task = self._task
         if task is not None and not task.done():
             await asyncio.wait([task], timeout=max(seconds, CLOSE_TIMEOUT if self.sink.cancellable else 0.0))
-        if task is None or task.done():
+        if (task is None or task.done()) and self.stopping and self._task is task:
             self._task = None
             with anyio.move_on_after(CLOSE_TIMEOUT):
                 try:
                     await self.sink.aclose()
                 except Exception as error:
                     self.board.tell("sink_error", self.name, f"closing the sink raised {type(error).__name__}")
+
+    def give_up(self, reason: str) -> None:
+        """Count what is left as dropped, once the lane has ended for good."""
+        if self._task is not None or self.intake.formatting:
+            return  # a delivery that can't be stopped still runs, and will say what came of it
+        self.intake.collect()
+        for work in (*self.work, *self.apart):
+            for item in () if work.counted else work.batch.items:
+                self.settle(DROPPED, item.shared, reason, item.record.levelno)
+        self.work, self.apart = [], []
+        while self.buffer.items:
+            item = self.buffer.pop()
+            self.settle(DROPPED, item.shared, reason, item.record.levelno)
 
     def after_fork(self) -> None:
         """Start empty in a forked child: what waits is the parent's."""
@@ -299,3 +394,9 @@ class Lane:
         self.intake.after_fork()
         self._start_afresh()
         self.sink.after_fork()
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Say whether the task itself was cancelled: a sink's own stray `CancelledError` is only a failure."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

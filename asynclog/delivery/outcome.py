@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from asynclog.values import Batch, Delivered, Item, Lost, Part, Rejected, RetryLater, whole
+from asynclog.values import Batch, Delivered, Item, Lost, Part, Rejected, RetryLater, Verdict, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
     """
     batch = work.batch
     found = Verdicts()
-    if not all(isinstance(part, Part) for part in parts):
-        raise TypeError("deliver() has to return asynclog.values.Part objects")
-    if len(parts) == 1 and type(parts[0].verdict) is Delivered and parts[0].items is batch.items:
+    if not all(isinstance(part, Part) and isinstance(part.verdict, Verdict) for part in parts):
+        raise TypeError("deliver() has to return asynclog.values.Part objects with a verdict each")
+    if len(parts) == 1 and type(parts[0].verdict) is Delivered and parts[0].items == batch.items:
         found.delivered = [] if work.counted else list(batch.items)
         return found
     spoken = {id(item) for part in parts for item in part.items}
@@ -62,9 +62,12 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
         parts = [*parts, Part(RetryLater("the sink did not say what came of it"), forgotten, batch.recipients)]
     delivered = {id(item) for part in parts if isinstance(part.verdict, Delivered) for item in part.items}
     waiting = {id(item) for part in parts if isinstance(part.verdict, RetryLater) for item in part.items}
+    own = {id(item) for item in batch.items}
     done: set[int] = set()
     for part in parts:
-        for item in _new(part.items, done, work.counted):
+        for item in [] if work.counted else part.items:
+            if id(item) in done or id(item) not in own:
+                continue
             if id(item) in delivered:
                 found.delivered.append(item)
             elif id(item) in waiting:
@@ -77,10 +80,6 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
         _report(part, found)
     found.rest = _rest(work, parts, delivered)
     return found
-
-
-def _new(items: tuple[Item, ...], done: set[int], counted: bool) -> list[Item]:
-    return [] if counted else [item for item in items if id(item) not in done]
 
 
 def _report(part: Part, found: Verdicts) -> None:
@@ -101,19 +100,19 @@ def _rest(work: Work, parts: Sequence[Part], delivered: set[int]) -> list[Work]:
     for part in parts:
         if isinstance(part.verdict, RetryLater):
             for item in part.items:
-                recipients[id(item)] = _both(recipients.get(id(item), ()), part.recipients)
+                whom = work.batch.recipients if part.recipients is None else part.recipients
+                recipients[id(item)] = _both(recipients.get(id(item), ()), whom)
     groups: dict[tuple[bool, tuple[str, ...] | None], list[Item]] = {}
     for item in work.batch.items:
         if id(item) in recipients:
             counted = work.counted or id(item) in delivered
             groups.setdefault((counted, recipients[id(item)]), []).append(item)
     rest: list[Work] = []
-    for (counted, whom), items in groups.items():
-        batch = replace(work.batch, items=tuple(items), attempt=work.batch.attempt + 1, recipients=whom)
+    for (counted, left), items in groups.items():
+        batch = replace(work.batch, items=tuple(items), attempt=work.batch.attempt + 1, recipients=left)
         if len(items) < len(work.batch.items):
             # A mail with fewer records is another mail: it may not share a Message-ID.
-            letter = "ab"[not counted] + (str(len(rest)) if len(groups) > 2 else "")
-            batch = replace(batch, id=f"{batch.id}.{batch.attempt}{letter}")
+            batch = replace(batch, id=f"{batch.id}.{batch.attempt}{'a' if counted else 'b'}{len(rest) or ''}")
         rest.append(replace(work, batch=batch, counted=counted))
     return rest
 

@@ -145,7 +145,7 @@ def body_of_many(items: Sequence[Item], limit: int = BODY_LIMIT) -> str:
     parts = [_summary(items)]
     room = limit - len(parts[0])
     for number, item in enumerate(items, 1):
-        head = f"{_SEPARATOR}\n{number} of {len(items)} · {item.record.levelname} · {_clock(item.record)}\n\n"
+        head = f"{_SEPARATOR}\n{number} of {len(items)}, {item.record.levelname}, {_clock(item.record)}\n\n"
         text = head + _limited(item.text, min(TEXT_LIMIT, max(limit // 4, 200))) + "\n"
         room -= len(text.encode("utf-8", "backslashreplace"))
         if room < 0 and number > 1:
@@ -184,7 +184,7 @@ def _limited(text: str, limit: int | None) -> str:
     # The end of a traceback names the exception, its beginning the way there: keep both.
     head, tail = limit // 3, limit - limit // 3
     cut = len(text) - head - tail
-    return f"{text[:head]}\n[… {cut:,} characters cut here: the mail would be too long …]\n{text[-tail:]}"
+    return f"{text[:head]}\n[... {cut:,} characters cut here: the mail would be too long ...]\n{text[-tail:]}"
 
 
 def _local_time(record: logging.LogRecord) -> datetime:

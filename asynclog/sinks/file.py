@@ -65,6 +65,8 @@ class FileSink(ThreadedSink):
         OptionValueError: An option has a value that it can't take, or fits no other one.
     """
 
+    text_only = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],

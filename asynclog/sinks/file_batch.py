@@ -107,9 +107,11 @@ class Filler:
     def _encode(self, texts: Sequence[str], position: int, *, rolls: bool) -> bytes | None:
         """Encode lines in one go; ``None`` where they have to be looked at one by one."""
         by_size = rolls and self._options.rolls_by_size
-        if by_size and not (self._lines.never_shrinks and self._rotation.fits(position + sum(map(len, texts)))):
+        if by_size and not self._lines.never_shrinks:
             return None
         try:
+            if by_size and not self._rotation.fits(position + sum(map(len, texts))):
+                return None
             encoded = self._lines.encode(texts, self._terminator, at_start=position == 0)
         except Exception:  # one of them can't be encoded, or is no text
             return None

@@ -102,7 +102,7 @@ def escape_control(item: Item) -> str:
     exception's text may hold a forged line as well.
     """
     text = item.text
-    if _CONTROL.search(text) is None:
+    if not isinstance(text, str) or _CONTROL.search(text) is None:
         return text
     try:
         message = item.record.getMessage()

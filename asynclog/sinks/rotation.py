@@ -78,7 +78,10 @@ class Rotation:
         if self._schedule is None:
             return len(items)
         rollover_at = math.ceil(self._rollover_at)
-        return next((at for at in range(start, len(items)) if items[at].record.created >= rollover_at), len(items))
+        try:
+            return next((at for at in range(start, len(items)) if items[at].record.created >= rollover_at), len(items))
+        except TypeError:  # a record whose time is no number must not stop the others for ever
+            return len(items)
 
     def is_due(self, created: float) -> bool:
         """Say whether time rolls the file over before a record of that time."""
@@ -141,15 +144,20 @@ class Rotation:
                 old file of it, only a new schedule.
 
         Returns:
-            False where the standard handler would go on with the same file, by time.
+            False where the standard handler would go on with the same file, by time, and where
+            the record's time is no time at all.
 
         Raises:
             OSError: It could not be renamed; called again, it goes on where it stopped.
         """
         if self._schedule is None:
             self._shift()
-        elif not self._roll_by_date(self._schedule, created, unused=unused):
-            return False
+        else:
+            try:
+                if not self._roll_by_date(self._schedule, created, unused=unused):
+                    return False
+            except (ValueError, OverflowError):  # infinite, or further off than the calendar goes
+                return False
         self._prune(created)
         return True
 

@@ -30,6 +30,9 @@ MAIL_OPTIONS = frozenset({"subject", "app", "environment", "digest", "rate", "bu
 
 _DEFAULT_RATE = "30/hour"
 _UNSET: Any = object()
+_BATCH_RECORDS = 1000
+#: Mail is for people: what comes within ten seconds of the first shares a mail.
+_BATCH_AGE = 10.0
 #: Characters that a text may have after a server refused a longer one.
 _CUT_TO = 16_000
 #: A mail with more characters than this is rendered beside the loop, not on it.
@@ -75,12 +78,13 @@ class SMTPSink(Sink):
         OptionTypeError: An option is of the wrong type.
     """
 
-    batch_records = 1000
-    # Mail is for people: what comes within ten seconds of the first shares a mail.
-    batch_age = 10.0
+    batch_records = _BATCH_RECORDS
+    batch_age = _BATCH_AGE
 
     #: What a report says of this sink's TLS, where it is less than a new sink's.
     tls_note: str | None = None
+
+    _renderer: mails.MailRenderer
 
     def __init__(
         self,
@@ -210,6 +214,9 @@ class SMTPSink(Sink):
     def _set_limits(self, digest: Any, rate: Any, burst: Any) -> None:
         self._limits = {"digest": digest, "rate": rate, "burst": burst}
         self.digest = checks.flag("digest", digest)
+        # One mail a record is one record a batch: the lane's bucket counts batches, and what came
+        # of a mail is known before the next one leaves.
+        self.batch_records, self.batch_age = (_BATCH_RECORDS, _BATCH_AGE) if digest else (1, 0.0)
         if rate is _UNSET:
             rate = _DEFAULT_RATE if digest else None
         #: Mails and the seconds that they may leave in; the lane reads it.

@@ -270,7 +270,8 @@ def address(name: str, value: Any) -> Address:
     text = checks.text(name, value)
     if re.search(r"[\x00-\x1f\x7f]", text) or not _encodes(text):
         checks.bad_value(name, value, fix)
-    found = email.utils.getaddresses([text])
+    # An address literal is asked about first: newer versions of getaddresses refuse it.
+    found = [("", text)] if _LITERAL.fullmatch(text) else email.utils.getaddresses([text])
     if len(found) != 1:
         checks.bad_value(name, value, fix)
     mailbox = found[0][1]

@@ -169,8 +169,10 @@ class Connection:
         raise Closed
 
     async def hang(self) -> None:
-        """Do nothing more, until the client or the test ends it."""
-        await asyncio.Event().wait()
+        """Answer nothing more, until the client or the test ends the connection."""
+        while await self.reader.read(65536):
+            pass
+        raise Closed
 
     async def ordinary(self, hook: str, argument: str) -> None:
         """Do what a good server does."""

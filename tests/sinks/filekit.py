@@ -6,6 +6,7 @@ import errno
 import gzip
 import logging
 import os
+import pathlib
 from collections.abc import Iterable
 
 from asynclog.sinks.file import FileSink
@@ -13,6 +14,8 @@ from asynclog.sinks.file_system import FileSystem
 from asynclog.values import Batch, Delivered, Item, Part, Rejected, RetryLater
 
 START = 1_700_000_000.0
+#: For child programs: they import these tests, wherever pytest was started.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
 
 
 def item(text, created=START, **attributes):

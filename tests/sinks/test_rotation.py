@@ -13,7 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asynclog.sinks.file import FileSink
-from tests.sinks.filekit import START, FaultySystem, delivered, files, item, lines_in, to_retry, write
+from tests.sinks.filekit import (
+    ENVIRONMENT,
+    START,
+    FaultySystem,
+    delivered,
+    files,
+    item,
+    lines_in,
+    rejected,
+    to_retry,
+    write,
+)
 
 HOUR = 3600
 
@@ -112,6 +123,23 @@ def test_a_pipe_or_device_is_never_rolled_over(tmp_path):
     sink = FileSink("/dev/null", max_bytes=1, when="S", backup_count=1)
     assert len(delivered(write(sink, by_time(numbered(5), HOUR)))) == 5
     assert not os.path.exists("/dev/null.1")
+
+
+@pytest.mark.parametrize("created", [float("inf"), 1e300, 1e14, -1e300, float("nan"), "yesterday", None])
+@pytest.mark.parametrize("options", [{"when": "H"}, {"when": "midnight"}, {"when": "S", "max_bytes": 30}])
+def test_a_record_with_an_impossible_time_does_not_stop_the_others(tmp_path, created, options):
+    sink = FileSink(tmp_path / "a.log", **options)
+    assert delivered(write(sink, ["a", item("b", created), "c"])) == ["a", "b", "c"]
+    assert delivered(write(sink, ["d"])) == ["d"]
+    assert lines_in(tmp_path) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": 30, "backup_count": 9}, {"escape_control": True}, {"when": "S"}])
+def test_a_text_that_is_no_text_does_not_stop_the_others(tmp_path, options):
+    sink = FileSink(tmp_path / "a.log", **options)
+    parts = write(sink, ["a", item(None), "b"])
+    assert (delivered(parts), rejected(parts)) == (["a", "b"], [None])
+    assert lines_in(tmp_path) == ["a", "b"]
 
 
 # -- retention -------------------------------------------------------------------------------------------
@@ -244,6 +272,34 @@ def test_two_processes_do_not_compress_the_same_file(tmp_path):
     assert sum(not name.endswith(".gz") for name in files(tmp_path)) == 1
 
 
+def test_the_compressed_file_is_on_the_device_before_the_plain_one_goes(tmp_path):
+    system = FaultySystem()
+    sink = FileSink(tmp_path / "a.log", max_bytes=25, backup_count=9, compression="gz", system=system)
+    write(sink, numbered(3))
+    housekeep(sink)
+    assert system.calls.index("fsync") < len(system.calls) - system.calls[::-1].index("remove") - 1
+    assert [name for name in files(tmp_path) if name != "a.log"] == ["a.log.1.gz"]
+
+
+@pytest.mark.parametrize("what", ["removed", "written"])
+def test_a_file_that_changes_while_it_is_compressed_is_not_replaced(tmp_path, what):
+    sink = FileSink(tmp_path / "a.log", max_bytes=25, backup_count=9, compression="gz")
+    write(sink, numbered(3))
+    for _ in range(2):
+        sink.housekeep()
+    if what == "removed":
+        os.remove(tmp_path / "a.log.1")
+    else:
+        with open(tmp_path / "a.log.1", "a") as file:
+            file.write("late\n")
+        sink.housekeep()
+        sink.housekeep()
+        assert b"late\n" in files(tmp_path)["a.log.1"]
+    housekeep(sink)
+    assert lines_in(tmp_path) == (numbered(1, 2) if what == "removed" else ["late", *numbered(3)])
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
+
+
 # -- failing in the middle ----------------------------------------------------------------------------------
 
 OPTIONS = {
@@ -283,8 +339,9 @@ def test_each_call_that_fails_once_loses_and_duplicates_nothing(tmp_path, kind, 
         sink = FileSink(folder / "a.log", system=system, **OPTIONS[kind])
         taken, waiting = scenario(sink, by_time(texts, 1000))
         assert (taken, waiting) == (texts, [])
-        system.later += 3600
-        housekeep(sink)
+        for _ in range(2):
+            system.later += 3600
+            housekeep(sink)
         sink.close_blocking()
         assert lines_in(folder) == texts, f"call {fail_at}: {system.calls[fail_at - 1]}"
         if not system.failed:
@@ -370,7 +427,8 @@ def test_several_processes_on_one_file_lose_nothing_and_write_nothing_twice(tmp_
     path.parent.mkdir()
     command = [sys.executable, "-c", WRITER, str(path)]
     writers = [
-        subprocess.Popen([*command, name, str(count), json.dumps(options)], stdin=subprocess.PIPE) for name in "ABC"
+        subprocess.Popen([*command, name, str(count), json.dumps(options)], stdin=subprocess.PIPE, env=ENVIRONMENT)
+        for name in "ABC"
     ]
     try:
         for one in writers:

@@ -207,6 +207,13 @@ def test_limits_are_what_the_lane_reads():
     assert SMTPSink("smtp://localhost", **GOOD, digest=False, rate="5 per minute").rate == (5, 60.0)
 
 
+def test_one_mail_a_record_is_one_record_a_batch():
+    sink = SMTPSink("smtp://localhost", **GOOD, digest=False)
+    assert (sink.batch_records, sink.batch_age) == (1, 0.0)
+    sink = SMTPSink("smtp://localhost", **GOOD)
+    assert (sink.batch_records, sink.batch_age) == (1000, 10.0)
+
+
 def test_it_is_a_logging_handler():
     sink = SMTPSink("smtp://localhost", **GOOD, level="ERROR", formatter=logging.Formatter("%(message)s"))
     assert isinstance(sink, logging.Handler)

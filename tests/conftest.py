@@ -1,0 +1,58 @@
+"""What every test gets: listeners that a test made are stopped when it ends."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from asynclog import listener as listener_module
+from asynclog.worker import worker
+
+#: Seconds until a test gives up waiting for something that has to come.
+PATIENCE = 20.0
+
+_names = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _stop_listeners() -> Iterator[None]:
+    before = set(map(id, listener_module.all_listeners()))
+    yield
+    for one in listener_module.all_listeners():
+        if id(one) in before:
+            continue
+        one._flush_until(time.monotonic() - 1.0)
+        one._end(listener_module._STOPPED, time.monotonic() + 2.0)
+        listener_module._listeners.discard(one)
+    worker.listeners[:] = [one for one in worker.listeners if id(one) in before]
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """A logger of this test's own, at DEBUG, that nothing propagates from."""
+    one = logging.getLogger(f"test{next(_names)}")
+    one.setLevel(logging.DEBUG)
+    one.propagate = False
+    yield one
+    for handler in list(one.handlers):
+        one.removeHandler(handler)
+
+
+def wait_until(is_so: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Poll until something is so; fail if it never is."""
+    deadline = time.monotonic() + patience
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def check_adds_up(stats: dict) -> None:
+    """Check that each record has exactly one outcome, in all and per lane."""
+    for one in (stats, *stats.get("lanes", {}).values()):
+        outcomes = one["delivered"] + sum(one["dropped"].values()) + one["dead_lettered"] + one["spooled"]
+        assert one["accepted"] == outcomes + one["pending"], one
+        assert one["pending"] >= 0, one
