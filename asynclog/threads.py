@@ -42,6 +42,11 @@ def real_sleep(seconds: float) -> None:
     sleep(seconds)
 
 
+def breathe() -> None:
+    """Let the app's threads in, in the middle of long work: asynclog's threads work a millisecond at a time."""
+    real_sleep(50e-6)
+
+
 def real_ident() -> int:
     """Return the ident of the real thread (a greenlet's is patched)."""
     ident: int = original("_thread", "get_ident")()

@@ -89,7 +89,7 @@ class Intake:
         self._formatter = face.formatter
         self._render = renderer(face)
         json = type(face.formatter) is JSONFormatter and type(face).format is logging.Handler.format
-        self._by_user = not is_standard(face) and not json
+        self._by_user = (not is_standard(face) and not json) or self.lane.sink.asks
         # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
         self._plainly = not self._by_user and not self.lane.sink.formats_itself
         if self._by_user:
@@ -130,6 +130,8 @@ class Intake:
         lane = self.lane
         exception = captured.exception if captured is not None else None
         try:
+            if lane.sink.asks:
+                lane.sink.ask(record)
             if captured is not None and captured.lines and lane.bit in captured.lines:
                 return complete_line(lane.face, captured.lines[lane.bit], record, exception)
             assert self._render is not None

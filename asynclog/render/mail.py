@@ -25,6 +25,7 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asynclog.render.subjects import Subjects
+from asynclog.threads import breathe
 from asynclog.values import Item
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 BODY_LIMIT = 100_000
 #: Characters that one record's text may have among several.
 TEXT_LIMIT = 20_000
+# Records of a mail that are put together before the app's threads are let in.
+_AT_A_TIME = 16
 _SUBJECT_LIMIT = 1000
 
 # Lone surrogates have no bytes, NUL is forbidden in mail, and marks that turn the direction of
@@ -104,8 +107,10 @@ class MailRenderer:
             subject, body = self.subjects.of_one(first), _limited(items[0].text, limit)
         else:
             subject, body = self.subjects.of_many(first, count), body_of_many(items, limit or BODY_LIMIT)
+        breathe()
         message_id = f"<{_digest(batch_id, items)}@{self.id_host}>"
         message = self._message(subject, body, items[-1].record, message_id, count)
+        breathe()
         ascii_only = self.sender.isascii() and self.recipients.isascii()
         return Mail(
             _flattened(message, self.policy),
@@ -127,6 +132,7 @@ class MailRenderer:
         message["X-Asynclog-Count"] = str(count)
         if self.app is not None:
             message["X-Asynclog-App"] = _safe_header("X-Asynclog-App", self.app, self.policy)
+        breathe()
         message.set_content(clean_body(body))
         return message
 
@@ -153,6 +159,8 @@ def body_of_many(items: Sequence[Item], limit: int = BODY_LIMIT) -> str:
             parts.append(f"{_SEPARATOR}\n{left:,} more not shown: this mail ends at {limit:,} bytes.\n")
             break
         parts.append(text)
+        if number % _AT_A_TIME == 0:
+            breathe()
     return "\n".join(parts)
 
 

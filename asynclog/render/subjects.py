@@ -11,6 +11,8 @@ from asynclog import checks
 if TYPE_CHECKING:
     from logging.handlers import SMTPHandler
 
+# Where a record keeps the subject that the user's own method gave it.
+_ASKED = "_asynclog_subject"
 FIELDS = ("app", "environment", "levelname", "name", "exc_type", "place")
 
 
@@ -61,11 +63,24 @@ class Subjects:
 
     def _from_handler(self, handler: SMTPHandler, record: logging.LogRecord) -> str:
         if self.runs_user_code:
-            try:
-                return str(handler.getSubject(record))
-            except Exception:
-                pass  # the mail matters more than its subject: the handler's own does
+            if _ASKED not in record.__dict__:
+                self.ask(record)
+            return str(record.__dict__[_ASKED])
         return str(handler.subject)
+
+    def ask(self, record: logging.LogRecord) -> None:
+        """Ask a subclass's own ``getSubject`` now, and keep what it says with the record.
+
+        Called where the record is rendered, in the caller's copied context: the method may read the
+        request, which is gone when the mail is made.
+        """
+        handler = self._handler
+        assert handler is not None
+        try:
+            subject = str(handler.getSubject(record))
+        except Exception:  # the mail matters more than its subject: the handler's own does
+            subject = str(handler.subject)
+        record.__dict__[_ASKED] = subject
 
     def _where(self, fields: dict[str, str]) -> str:
         where = "/".join(part for part in (fields["app"], fields["environment"]) if part)

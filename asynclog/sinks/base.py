@@ -50,6 +50,8 @@ class Sink(logging.Handler):
     formats_itself: ClassVar[bool] = False
     #: Whether it runs code that may read the caller's context: a handler or subject that users wrote.
     runs_user_code: bool = False
+    #: Whether `ask` wants to see each record while it is rendered.
+    asks: bool = False
     #: Whether a mail library has to be loaded for it.
     sends_mail: ClassVar[bool] = False
     #: Whether the live exception is needed, with its frames.
@@ -94,6 +96,9 @@ class Sink(logging.Handler):
 
     async def aclose(self) -> None:
         """Let go of connections and descriptors; a later `deliver` opens them again."""
+
+    def ask(self, record: logging.LogRecord) -> None:
+        """Take from a record, on the lane's thread and in the caller's context, what is needed later."""
 
     def after_fork(self) -> None:
         """Forget, in a forked child, what belongs to the parent; close nothing, log nothing."""

@@ -231,6 +231,19 @@ class SMTPSink(Sink):
         self._renderer = renderer
         self.after_fork()
 
+    sends_mail = True
+
+    @property
+    def asks(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped handler has a ``getSubject`` of its own, which may read the request."""
+        return self._renderer.subjects.runs_user_code
+
+    runs_user_code = asks
+
+    def ask(self, record: logging.LogRecord) -> None:
+        """Ask the wrapped handler for the subject while the caller's context is at hand."""
+        self._renderer.subjects.ask(record)
+
     # -- the worker's side -------------------------------------------------------------------
 
     def after_fork(self) -> None:

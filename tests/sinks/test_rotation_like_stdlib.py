@@ -331,3 +331,16 @@ def test_releasing_survives_a_stream_that_cannot_be_closed(tmp_path):
     os.close(handler.stream.fileno())
     FileSink.release_handler(handler)
     assert handler.stream is None
+
+
+def test_a_file_to_be_emptied_when_it_is_opened_is_emptied_once(tmp_path):
+    (tmp_path / "a.log").write_text("from an earlier run\n")
+    sink = FileSink.from_handler(logging.FileHandler(tmp_path / "a.log", "w", encoding="utf-8", delay=True))
+    sink.deliver_blocking(batch(["one"]))
+    assert (tmp_path / "a.log").read_text() == "one\n"
+    os.rename(tmp_path / "a.log", tmp_path / "old")
+    (tmp_path / "a.log").write_text("somebody else's\n")
+    sink.deliver_blocking(batch(["two"]))
+    sink.close_blocking()
+    sink.deliver_blocking(batch(["three"]))
+    assert (tmp_path / "a.log").read_text() == "somebody else's\ntwo\nthree\n"
