@@ -114,6 +114,8 @@ class ForeignReader:
             try:
                 record = self.queue.get(True, _LOOK)
             except stdlib_queue.Empty:
+                if hasattr(self.queue, "task_done") and self._settled(self.inner.ledger) > self._told:
+                    self.inner.wake()  # nothing else might: the worker sleeps when all is delivered
                 continue
             except (EOFError, OSError, ValueError):
                 break  # the queue was closed
@@ -144,13 +146,16 @@ class ForeignReader:
             self._refused += 1
             inner.wake()
 
+    def _settled(self, ledger: Ledger) -> int:
+        counts = ledger.snapshot()
+        return int(counts["accepted"] - counts["pending"]) + self._refused
+
     def tell_done(self, ledger: Ledger) -> None:
         """Call ``task_done`` for every record that has its outcome; on the worker only."""
         told = getattr(self.queue, "task_done", None)
         if told is None:
             return
-        counts = ledger.snapshot()
-        settled = counts["accepted"] - counts["pending"] + self._refused
+        settled = self._settled(ledger)
         while self._told < settled:
             self._told += 1
             with contextlib.suppress(ValueError):

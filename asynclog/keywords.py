@@ -66,8 +66,8 @@ def refuse_mail_options(mail: Mapping[str, Any], handlers: Iterable[Any]) -> Non
     if not mail:
         return
     name = min(mail)
-    kinds = ", ".join(sorted({type(handler).__name__ for handler in handlers})) or "no handler at all"
+    kinds = ", ".join(sorted({type(handler).__name__ for handler in handlers}))
     raise OptionTypeError(
         f"{name}={checks.shown(mail[name])}: it is about mail, and none of the handlers here is served by an"
-        f" SMTPSink ({kinds}): leave it out, or give a standard SMTPHandler or an asynclog.SMTPSink"
+        f" SMTPSink{kinds and f' ({kinds})'}: leave it out, or give a standard SMTPHandler or an asynclog.SMTPSink"
     )

@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
 
+import anyio
+
 from asynclog import checks, threads
 from asynclog import worker as worker_module
 from asynclog.alarm import AlarmBoard, write_line
@@ -228,6 +230,8 @@ class QueueListener(logging.handlers.QueueListener):
         """Start the lanes; called on the loop."""
         self._spawn = spawn
         self._drops_timer = None
+        if self.sends_mail:
+            worker.load_mail_library()
         self._start_lanes()
 
     def _start_lanes(self) -> None:
@@ -391,6 +395,8 @@ class QueueListener(logging.handlers.QueueListener):
             left, why = self.report_left()
             if left:
                 write_line(f"asynclog: {left} more records left, {self.name}: {why}")
+            for lane in self.lanes:
+                lane.sink.close_original()
             return self._is_done()
         if not may_wait():
             request = self._request()
@@ -401,10 +407,16 @@ class QueueListener(logging.handlers.QueueListener):
             deadline = time.monotonic() + self.exit_timeout
             self._flush_until(deadline - min(0.5, self.exit_timeout / 2))
             if not worker.exiting:
+                self._mark_ending()
                 self._end(_IDLE, deadline)
                 if self.inner.entries:  # they came too late for the flush and too early to start us again
                     self.start()
         return self._is_done()
+
+    def _mark_ending(self) -> None:
+        """Have the wrapped handlers closed too, as `logging` closes a handler that it has itself."""
+        for lane in self.lanes:
+            lane.sink.ending = True
 
     def _end_soon(self, request: FlushRequest) -> None:
         worker.spawn(self._end_after(request))
@@ -421,6 +433,7 @@ class QueueListener(logging.handlers.QueueListener):
         if self.inner.entries and self.inner.sleeping:
             self._state, self.inner.sleeping = _RUNNING, False
         if self._state == _IDLE:
+            self._mark_ending()
             self._detach(time.monotonic() + self.exit_timeout)
 
     def __enter__(self) -> QueueListener:
@@ -454,7 +467,7 @@ class QueueListener(logging.handlers.QueueListener):
         self._end(_STOPPED, time.monotonic() - 1.0)
         deadline = time.monotonic() + min(seconds, 1.0)
         while not self._detached and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
+            await anyio.sleep(0.005)
         return self._is_done()
 
     async def _in_steps(self, seconds: float) -> bool:
@@ -466,12 +479,12 @@ class QueueListener(logging.handlers.QueueListener):
                 self.start_if_idle()
             is_read = self._foreign.watch()
             while not is_read() and time.monotonic() < deadline:
-                await asyncio.sleep(0.005)
+                await anyio.sleep(0.005)
         if self._is_done():
             return True
         request = self._request(deadline)
         while not request.done and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
+            await anyio.sleep(0.005)
         return request.done
 
     def after_fork(self) -> None:

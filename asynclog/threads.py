@@ -107,6 +107,11 @@ class SinkThread:
             if start(lambda: _serve(calls)):
                 self._calls = calls
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call has not come back yet."""
+        return self._busy is not None and not self._busy.done()
+
     def stop(self) -> None:
         """End the thread after the calls it has; `call` starts another."""
         if self._calls is not None:

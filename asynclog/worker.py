@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import collections
+import contextlib
+import importlib
 import os
 import sys
 import time
@@ -194,6 +196,15 @@ class Worker:
                 await self._sleep()
                 lingered = 0
 
+    def load_mail_library(self) -> None:
+        """Import the mail library for a listener that came after the warm-up, while forks are put off."""
+        if "aiosmtplib" not in sys.modules:
+            self._warm_up_ends = time.monotonic() + _MAX_WARM_UP
+            try:
+                importlib.import_module("aiosmtplib")
+            finally:
+                self._warm_up_ends = 0.0
+
     async def _give_way(self, seconds: float) -> None:
         """Let the lanes run, and notice it when one of them doesn't give the loop back."""
         back_at = time.monotonic() + seconds
@@ -269,9 +280,10 @@ def _warm_up() -> None:
     import anyio
 
     _ = anyio.CancelScope  # anyio loads its backend and its submodules late
-    with_mail = any(listener.sends_mail for listener in worker.listeners)
-    if with_mail:
-        import aiosmtplib  # noqa: F401
+    if any(listener.sends_mail for listener in worker.listeners):
+        importlib.import_module("aiosmtplib")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("_suggestions")  # the traceback module imports it late, from 3.13 on
 
 
 def _at_exit_of_multiprocessing() -> None:

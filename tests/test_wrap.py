@@ -556,3 +556,61 @@ def test_after_a_fork_both_sides_deliver_through_one_wrapper(wrapping, tmp_path)
     assert os.waitpid(pid, 0)[1] == 0
     assert wrapper.listener.flush(20)
     assert sorted((tmp_path / "app.log").read_text().split()) == ["before", "child", "parent"]
+
+
+# -- closing what is wrapped ----------------------------------------------------------------------------------
+
+
+def test_closing_the_wrapper_closes_what_it_wraps_once_all_is_delivered(wrapping):
+    handler, logger = Remembering(), fresh_logger()
+    wrapper = wrapping(handler)
+    logger.addHandler(wrapper)
+    logger.error("x")
+    wrapper.listener.stop(20)
+    assert handler.closed == 0
+    wrapper.listener.start()
+    wrapper.close()
+    until(lambda: handler.closed == 1)
+    assert handler.lines == ["x"]
+
+
+def test_a_handler_that_writes_when_it_is_closed_does_so_at_exit():
+    script = """
+        import logging, asynclog
+
+        class AtTheEnd(logging.Handler):
+            lines = []
+
+            def emit(self, record):
+                self.lines.append(record.getMessage())
+
+            def close(self):
+                print("closed with", self.lines, flush=True)
+                super().close()
+
+        logging.getLogger().addHandler(asynclog.wrap(AtTheEnd()))
+        logging.error("x")
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (run.stdout, run.stderr) == ("closed with ['x']\n", "")
+
+
+def test_a_handler_sink_made_by_hand_keeps_to_its_handler(wrapping):
+    handler, logger = Remembering(), fresh_logger()
+    handler.setLevel(logging.ERROR)
+    handler.setFormatter(logging.Formatter("<%(message)s>"))
+    sink = asynclog.HandlerSink(handler)
+    assert handler.level == logging.ERROR
+    wrapper = wrapping(sink)
+    assert not is_listed(handler)
+    logger.addHandler(wrapper)
+    logger.warning("low")
+    logger.error("high")
+    handler.addFilter(lambda record: record.getMessage() != "filtered")
+    logger.error("filtered")
+    sink.setLevel(logging.DEBUG)
+    logger.debug("low now")
+    assert wrapper.listener.flush(20)
+    assert handler.lines == ["<high>", "<low now>"]

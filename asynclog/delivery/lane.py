@@ -11,9 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any
-
-import anyio
+from typing import TYPE_CHECKING, Any
 
 from asynclog.alarm import AlarmBoard
 from asynclog.clock import SYSTEM_CLOCK, Clock
@@ -34,6 +32,9 @@ _FAULT_PAUSE = 1.0
 _LET_PASS = 5
 # Mails that wait apart, for the recipients that have not taken them; past it the oldest is given up.
 _MAX_APART = 100
+
+if TYPE_CHECKING:
+    import anyio
 
 #: Seconds that a sink may take to say goodbye (QUIT, close) when its lane ends.
 CLOSE_TIMEOUT = 0.5
@@ -331,6 +332,8 @@ class Lane:
     async def _wait(self, delay: float | None) -> None:
         woken = self._woken
         assert woken is not None
+        import anyio
+
         with anyio.move_on_after(delay):
             await woken.wait()
         woken.clear()
@@ -338,6 +341,8 @@ class Lane:
     async def _attempt(self) -> None:
         work = self.next_work(self.clock.monotonic())
         verdicts: Verdicts | None = None
+        import anyio
+
         with anyio.CancelScope() as scope:
             self._scope = scope
             try:
@@ -368,6 +373,8 @@ class Lane:
             await asyncio.wait([task], timeout=max(seconds, CLOSE_TIMEOUT if self.sink.cancellable else 0.0))
         if (task is None or task.done()) and self.stopping and self._task is task:
             self._task = None
+            import anyio
+
             with anyio.move_on_after(CLOSE_TIMEOUT):
                 try:
                     await self.sink.aclose()

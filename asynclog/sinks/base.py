@@ -56,6 +56,8 @@ class Sink(logging.Handler):
     sends_mail: ClassVar[bool] = False
     #: Whether the live exception is needed, with its frames.
     wants_live: bool = False
+    #: Whether a handler that it stands in for is to be closed when its lane ends.
+    ending: bool = False
     #: For people: what is served; stats and alarms name the lane by it.
     label: str
 
@@ -99,6 +101,9 @@ class Sink(logging.Handler):
 
     def ask(self, record: logging.LogRecord) -> None:
         """Take from a record, on the lane's thread and in the caller's context, what is needed later."""
+
+    def close_original(self) -> None:
+        """Close the handler that it stands in for; called at the interpreter's end, when its lane has ended."""
 
     def after_fork(self) -> None:
         """Forget, in a forked child, what belongs to the parent; close nothing, log nothing."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from asynclog import checks
 from asynclog.sinks.base import ThreadedSink
@@ -39,14 +41,17 @@ class HandlerSink(ThreadedSink):
     """
 
     formats_itself = True
+    # What logging.Handler sets when it is made would be the wrapped handler's.
+    _is_made = False
 
     def __init__(self, handler: logging.Handler, *, exceptions: str | None = None) -> None:
         if not isinstance(handler, logging.Handler):
             checks.bad_type("handler", handler, "give a logging.Handler")
-        super().__init__()
         if exceptions is not None:
             checks.choice("exceptions", exceptions, ("capture", "keep"))
         self.handler = handler
+        super().__init__()
+        self._is_made = True
         self.label = f"handler:{handler.get_name() or type(handler).__name__}"
         standard = type(handler).__module__ in _STANDARD_MODULES
         self.wants_live = not standard if exceptions is None else exceptions == "keep"
@@ -55,6 +60,38 @@ class HandlerSink(ThreadedSink):
         self._original_handle_error = handler.__dict__.get("handleError")
         self._calls_original = handler.handleError
         handler.handleError = self._note_failure  # type: ignore[method-assign]
+
+    # What rules is the handler's own, also where it is set later; it may as well be set here.
+
+    @property
+    def level(self) -> int:
+        """The handler's level."""
+        return self.handler.level
+
+    @level.setter
+    def level(self, level: int) -> None:
+        if self._is_made:
+            self.handler.setLevel(level)
+
+    @property
+    def formatter(self) -> logging.Formatter | None:
+        """The handler's formatter."""
+        return self.handler.formatter
+
+    @formatter.setter
+    def formatter(self, formatter: logging.Formatter | None) -> None:
+        if self._is_made:
+            self.handler.setFormatter(formatter)
+
+    @property
+    def filters(self) -> list[Any]:
+        """The handler's filters."""
+        return self.handler.filters
+
+    @filters.setter
+    def filters(self, filters: list[Any]) -> None:
+        if self._is_made:
+            self.handler.filters = filters
 
     def unhook(self) -> None:
         """Give the handler its own ``handleError`` back."""
@@ -107,8 +144,28 @@ class HandlerSink(ThreadedSink):
             self.handler.release()
 
     def close_blocking(self) -> None:
-        """Flush the handler; it is the app's, so it is not closed."""
+        """Flush the handler, and close it where `logging` would have."""
+        ending, self.ending = self.ending, False
         self.handler.flush()
+        if ending:
+            self._close_handler()
+
+    def close_original(self) -> None:
+        """Flush and close the handler as ``logging.shutdown`` would, unless it hangs."""
+        if self._thread.is_busy:
+            return
+        with contextlib.suppress(OSError, ValueError):  # as there: it may be closed already
+            self.handler.flush()
+            self._close_handler()
+
+    def _close_handler(self) -> None:
+        # A handler that closes gives its name up, which a new one may have by now.
+        names: Any = vars(logging)["_handlers"]
+        name = self.handler.get_name()
+        holder = names.get(name) if name else None
+        self.handler.close()
+        if holder is not None and names.get(name) is None and holder is not self.handler:
+            names[name] = holder
 
 
 def _formats_by_user(handler: logging.Handler) -> bool:

@@ -17,6 +17,8 @@ def take_over(handler: logging.Handler, sink: Sink) -> None:
     ``emit`` it holds its lock, which they would wait for. Its name keeps resolving. The stream of a
     file handler is closed, so that one program alone writes the file.
     """
+    if isinstance(sink, HandlerSink):
+        handler = sink.handler
     if handler is sink:
         return
     with _logging_lock():
@@ -27,10 +29,10 @@ def take_over(handler: logging.Handler, sink: Sink) -> None:
 
 def give_back(handler: logging.Handler, sink: Sink) -> None:
     """Have a handler work by itself again: listed, with its own ``handleError``, appending to its file."""
+    if isinstance(sink, HandlerSink) and handler is not sink:
+        sink.unhook()
     if handler is sink:
         return
-    if isinstance(sink, HandlerSink):
-        sink.unhook()
     if isinstance(sink, FileSink):
         FileSink.give_back_handler(handler)
     with _logging_lock():

@@ -7,10 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
-
 from asynclog import checks
-from asynclog.render import mail as mails
 from asynclog.render.subjects import Subjects
 from asynclog.sinks import smtp_options
 from asynclog.sinks.base import Sink
@@ -24,6 +21,8 @@ from asynclog.values import Batch, Item, Part, Rejected, RetryLater
 if TYPE_CHECKING:
     import ssl
     from logging.handlers import SMTPHandler
+
+    from asynclog.render import mail as mails
 
 #: The keywords that are about the mails and not about servers and addresses.
 MAIL_OPTIONS = frozenset({"subject", "app", "environment", "digest", "rate", "burst"})
@@ -122,6 +121,8 @@ class SMTPSink(Sink):
         from_ = smtp_options.address("sender", sender)
         to = smtp_options.addresses("recipients", recipients)
         subjects = Subjects(template=subject, app=app, environment=environment)
+        from asynclog.render import mail as mails  # loads `email`: half of what `import asynclog` would take
+
         renderer = mails.MailRenderer(
             from_.header, ", ".join(one.header for one in to), subjects, smtp_options.id_host(from_.mailbox), app
         )
@@ -174,6 +175,8 @@ class SMTPSink(Sink):
         Sink.__init__(sink, level=handler.level, formatter=handler.formatter, filters=handler.filters)
         sink._set_limits(digest, rate, burst)
         sink._remember(subject, app, environment, handler)
+        from asynclog.render import mail as mails  # loads `email`: half of what `import asynclog` would take
+
         renderer = mails.MailRenderer(
             settings.from_header,
             settings.to_header,
@@ -282,6 +285,8 @@ class SMTPSink(Sink):
 
     async def _send_pieces(self, batch: Batch, pieces: Pieces, parts: list[Part]) -> RetryLater | None:
         """Send until no piece is left; return what stopped that before."""
+        import anyio  # a third of what `import asynclog` would take
+
         with anyio.move_on_after(self._how.timeout):
             try:
                 while (piece := pieces.next()) is not None:

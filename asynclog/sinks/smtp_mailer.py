@@ -7,8 +7,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import anyio
-
 from asynclog.render.mail import Mail
 from asynclog.sinks.smtp_options import Connecting, Server
 from asynclog.sinks.smtp_session import IDLE, Session
@@ -82,6 +80,8 @@ class Mailer:
         failures = []
         for index, server in enumerate(servers):
             session = self._busy = Session(server, self._how, None if self._how.token_provider is None else self._token)
+            import anyio
+
             left = anyio.current_effective_deadline() - anyio.current_time()
             try:
                 with anyio.move_on_after(left / (len(servers) - index)):
