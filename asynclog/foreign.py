@@ -130,7 +130,7 @@ class ForeignReader:
     def _is_crowded(self) -> bool:
         """Say whether to leave the rest where it is: behind ours it would only be dropped."""
         inner = self.inner
-        return len(inner.entries) * 2 > inner.soft_limit or (inner.bytes_in - inner.bytes_out) * 2 > inner.soft_memory
+        return len(inner.entries) * 2 > inner.soft_limit or inner.memory * 2 > inner.soft_memory
 
     def _move(self, record: Any) -> None:
         inner = self.inner

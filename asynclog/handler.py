@@ -10,7 +10,6 @@ import logging
 import logging.handlers
 import os
 import queue as stdlib_queue
-from _thread import get_ident
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,12 +19,13 @@ from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate
 from asynclog.capture.record import capture, capture_for_all
 from asynclog.fork import process_state
-from asynclog.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
-from asynclog.queue import RecordQueue, inside
+from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
+from asynclog.queue import RecordQueue, enter, leave
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
 _N_FIELDS = len(STANDARD_FIELDS)
+_LogRecord = logging.LogRecord
 # Past this length a message leaves the fast path, where its size is cut.
 _LONG = MAX_TEXT
 
@@ -93,22 +93,22 @@ class QueueHandler(logging.handlers.QueueHandler):
             face = gate.face
             if record.levelno < face.level and not self.filters:
                 return False
-            fields = record.__dict__.copy()
-            msg = fields["msg"]
+            # All is read off the record before its __dict__ is touched: that makes a dictionary of
+            # what are plain slots until then (CPython 3.11 and later), and every look after it slower.
+            msg = record.msg
             if (
                 type(msg) is not str
-                or len(fields) != _N_FIELDS
                 or face.filters
                 or self.filters
                 or face.formatter is not gate.formatter
-                or fields["process"] != queue.pid
-                or fields["thread"] in own_idents
-                or fields["stack_info"]
-                or type(record) is not logging.LogRecord
+                or record.process != queue.pid
+                or record.thread in own_idents
+                or record.stack_info
+                or type(record) is not _LogRecord
             ):
                 return self._carefully(record)
             size = RECORD_SIZE + len(msg)
-            args = fields["args"]
+            args = record.args
             if args:
                 if type(args) is not tuple:
                     return self._carefully(record)
@@ -116,11 +116,15 @@ class QueueHandler(logging.handlers.QueueHandler):
                     kind = type(value)
                     if kind is str:
                         size += len(value)
-                    elif kind not in IMMUTABLE:
+                    elif kind is not int and kind not in IMMUTABLE:
                         return self._carefully(record)
             if size > _LONG:
                 return self._carefully(record)
-            exc_info = fields["exc_info"]
+            exc_info = record.exc_info
+            captured = None
+            fields = record.__dict__.copy()
+            if len(fields) != _N_FIELDS and _has_extras(fields):
+                return self._carefully(record)
             if exc_info:
                 if type(exc_info) is not tuple:
                     return self._carefully(record)
@@ -128,15 +132,13 @@ class QueueHandler(logging.handlers.QueueHandler):
                 captured = capture_exc_info(exc_info)
                 if captured is not None:
                     size += captured.frame_count * FRAME_SIZE + captured.text_size
-            else:
-                captured = None
             entries = queue.entries
-            if len(entries) >= queue.soft_limit or queue.bytes_in - queue.bytes_out + size > queue.soft_memory:
-                queue.put_entry((fields, gate.bit, size, captured))
+            if len(entries) >= queue.soft_limit or queue.memory + size > queue.soft_memory:
+                queue.put_nested((fields, gate.bit, size, captured))
                 return record
             # Nothing between these lines lets another thread in; see asynclog.stats on counting.
             queue.ledger.accepted += 1
-            queue.bytes_in += size
+            queue.memory += size
             entries.append((fields, gate.bit, size, captured))
             if queue.sleeping:
                 queue.wake()
@@ -146,8 +148,7 @@ class QueueHandler(logging.handlers.QueueHandler):
 
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""
-        ident = get_ident()
-        inside[ident] = inside.get(ident, 0) + 1
+        ident = enter()
         try:
             if record.thread in own_idents and (record.thread is not None or threads.is_own_thread()):
                 return self._refuse_feedback(record)
@@ -166,11 +167,7 @@ class QueueHandler(logging.handlers.QueueHandler):
             self._count_failure(error)
             return False
         finally:
-            depth = inside.get(ident, 1) - 1
-            if depth:
-                inside[ident] = depth
-            else:
-                inside.pop(ident, None)
+            leave(ident)
 
     def _accept(self, record: logging.LogRecord) -> Any:
         if self._own_way:
@@ -293,6 +290,13 @@ class Flushable(Protocol):
 # Set by asynclog.wrap, which stands above this floor: exchanges a plain queue and listener
 # that dictConfig made up for ours.
 exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener  # noqa: E731
+
+
+def _has_extras(fields: dict[str, Any]) -> bool:
+    """Say whether a record has attributes of its own, once those of another handler's formatter are gone."""
+    for name in COMPUTED:
+        fields.pop(name, None)
+    return len(fields) != _N_FIELDS
 
 
 def _notice_fork() -> None:

@@ -13,15 +13,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
 
-import anyio
-
 from asynclog import checks, threads
 from asynclog import worker as worker_module
 from asynclog.alarm import AlarmBoard, write_line
 from asynclog.capture.gate import Gate, LaneGate
 from asynclog.capture.record import capture_late
 from asynclog.clock import SYSTEM_CLOCK, Clock
-from asynclog.delivery.drops import DropNews
+from asynclog.delivery.drops import REFUSED, DropNews
 from asynclog.delivery.lane import Lane
 from asynclog.flushing import FlushRequest, may_wait, wait_for
 from asynclog.foreign import ForeignReader
@@ -282,6 +280,10 @@ class QueueListener(logging.handlers.QueueListener):
         """Say whether nothing is left, in a foreign queue neither."""
         return self.pending() == 0 and (self._foreign is None or self._foreign.is_empty())
 
+    def _has_news(self) -> bool:
+        """Say whether drops have still to be announced."""
+        return self._state == _RUNNING and self._drops.seconds_left(self.inner.ledger, 0.0) is not None
+
     def _request(self, deadline: float | None = None) -> FlushRequest:
         expires = time.monotonic() + self.exit_timeout if deadline is None else deadline
         request = FlushRequest(self.inner.ledger.accepted, expires)
@@ -300,7 +302,7 @@ class QueueListener(logging.handlers.QueueListener):
                 self.start_if_idle()
             if worker.ensure() and not wait_for(self._foreign.watch(), deadline):
                 return False
-        if self._is_done():
+        if self._is_done() and not self._has_news():
             return True
         request = self._request(deadline)
         if not worker.ensure():
@@ -392,12 +394,12 @@ class QueueListener(logging.handlers.QueueListener):
     def close_from_logging(self) -> bool:
         """Stop on behalf of `logging`; the next record starts again."""
         if worker.finished:  # `logging.shutdown`: what can be done was done, within its deadline
-            left, why = self.report_left()
-            if left:
-                write_line(f"asynclog: {left} more records left, {self.name}: {why}")
-            for lane in self.lanes:
-                lane.sink.close_original()
+            self.tell_left()
+            self._close_originals()
             return self._is_done()
+        if self._state != _RUNNING and self._is_done():
+            self._close_originals()
+            return True
         if not may_wait():
             request = self._request()
             if self._state == _RUNNING and worker.loop is not None:
@@ -412,6 +414,17 @@ class QueueListener(logging.handlers.QueueListener):
                 if self.inner.entries:  # they came too late for the flush and too early to start us again
                     self.start()
         return self._is_done()
+
+    def tell_left(self) -> None:
+        """Say on stderr how many records are left at the very end that were not told of before."""
+        left, why = self.report_left()
+        if left:
+            write_line(f"asynclog: {left} more records left, {self.name}: {why}")
+
+    def _close_originals(self) -> None:
+        """Close the wrapped handlers in the calling thread, as `logging` would: nobody is at work with them."""
+        for lane in self.lanes:
+            lane.sink.close_original()
 
     def _mark_ending(self) -> None:
         """Have the wrapped handlers closed too, as `logging` closes a handler that it has itself."""
@@ -461,6 +474,8 @@ class QueueListener(logging.handlers.QueueListener):
 
     async def astop(self, timeout: float | None = None) -> bool:
         """Do what `stop` does without holding up the running loop."""
+        import anyio  # and not asyncio: the app's loop may be trio's
+
         seconds = self.exit_timeout if timeout is None else checks.seconds("timeout", timeout)
         if self._state != _STOPPED:
             await self._in_steps(seconds - min(0.5, seconds / 2))
@@ -471,6 +486,8 @@ class QueueListener(logging.handlers.QueueListener):
         return self._is_done()
 
     async def _in_steps(self, seconds: float) -> bool:
+        import anyio
+
         deadline = time.monotonic() + seconds
         if self._state == _STOPPED:
             return self._is_done()
@@ -480,7 +497,7 @@ class QueueListener(logging.handlers.QueueListener):
             is_read = self._foreign.watch()
             while not is_read() and time.monotonic() < deadline:
                 await anyio.sleep(0.005)
-        if self._is_done():
+        if self._is_done() and not self._has_news():
             return True
         request = self._request(deadline)
         while not request.done and time.monotonic() < deadline:
@@ -567,7 +584,7 @@ class QueueListener(logging.handlers.QueueListener):
             self.inner.drop(entry, "worker_error")
             return
         if not given:
-            self.inner.drop(entry, "refused")
+            self.inner.drop(entry, REFUSED)
         for gifts in given:
             for lane, fields, captured, size, shared in gifts:
                 lane.take(fields, captured, size, shared)
@@ -582,7 +599,7 @@ class QueueListener(logging.handlers.QueueListener):
             lanes = by_mask[mask] = tuple(lane for lane in self.lanes if lane.bit & mask)
         shared = captured.shared if captured is not None else None
         if not lanes:
-            self.inner.drop(entry, "refused")
+            self.inner.drop(entry, REFUSED)
             return []
         copies = [fields] if len(lanes) == 1 else [fields.copy() for _ in lanes]
         if shared is None and len(lanes) > 1:
@@ -636,8 +653,12 @@ class QueueListener(logging.handlers.QueueListener):
             return
         record = self._drops.tell(self.inner.ledger, clock)
         text = record.getMessage().removeprefix("asynclog ")
+        gate = self.inner.gate
+        names = {one.bit: one.names for one in gate.lanes} if gate is not None else {}
         for lane in self.lanes:
-            lane.take(record.__dict__.copy(), None, 0, UNCOUNTED)
+            # No filter of the lane's ran that would have set what its format names.
+            missing = dict.fromkeys(names.get(lane.bit, ()), "-")
+            lane.take({**missing, **record.__dict__}, None, 0, UNCOUNTED)
             lane.end_slice()
         self.board.tell("dropped", self.name, text)
 
@@ -694,7 +715,7 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def _flush_all(listeners: list[tuple[QueueListener, float]]) -> bool:
-    busy = [(one, deadline) for one, deadline in listeners if not one._is_done()]
+    busy = [(one, deadline) for one, deadline in listeners if one._has_news() or not one._is_done()]
     # Asked of all before any is waited for: they deliver at the same time.
     for one, deadline in busy:
         one._request(deadline)

@@ -34,6 +34,9 @@ IMMUTABLE = frozenset(
 #: The attributes every record has on this Python; what else a record has are extras.
 STANDARD_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 
+#: What formatters leave on a record that another handler has had before us; made anew, and no extras.
+COMPUTED = ("message", "asctime")
+
 # A record is estimated at 1 KB, plus the lengths of its strings, 100 bytes a frame and 256 for any
 # other object. An estimate: walking the real sizes would cost more than the record.
 RECORD_SIZE = 1024

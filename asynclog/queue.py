@@ -40,6 +40,22 @@ inside: dict[int, int] = {}
 _waiting: set[int] = set()
 
 
+def enter() -> int:
+    """Note that this thread is in asynclog's slow path; return what `leave` takes."""
+    ident = get_ident()
+    inside[ident] = inside.get(ident, 0) + 1
+    return ident
+
+
+def leave(ident: int) -> None:
+    """Note that a thread has left it."""
+    depth = inside.get(ident, 1) - 1
+    if depth:
+        inside[ident] = depth
+    else:
+        inside.pop(ident, None)
+
+
 class _Reentry:
     """Forgets in a forked child who was inside: idents of threads that are gone are used again."""
 
@@ -89,8 +105,8 @@ class RecordQueue:
         # in here instead of calling a method: a call would cost a tenth of its budget.
         self.entries: collections.deque[Entry] = collections.deque()
         self.ledger = Ledger()
-        self.bytes_in = 0
-        self.bytes_out = 0
+        #: Estimated bytes that wait.
+        self.memory = 0
         self.soft_limit = max(1, self.options.maxsize * 4 // 5)
         self.soft_memory = self.options.max_memory * 4 // 5
         self.pid = os.getpid()
@@ -119,6 +135,14 @@ class RecordQueue:
         self.ledger.accepted += 1
         self._append(entry)
 
+    def put_nested(self, entry: Entry) -> None:
+        """Accept a record that may have to wait for room, so that one logged meanwhile does not wait too."""
+        ident = enter()
+        try:
+            self.put_entry(entry)
+        finally:
+            leave(ident)
+
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries."""
         self.ledger.accepted += 1
@@ -128,10 +152,10 @@ class RecordQueue:
     def _append(self, entry: Entry) -> None:
         size = entry[2]
         waiting = len(self.entries)
-        memory = self.bytes_in - self.bytes_out + size
+        memory = self.memory + size
         if (waiting >= self.soft_limit or memory > self.soft_memory) and not self._make_room(entry):
             return
-        self.bytes_in += size
+        self.memory += size
         self.entries.append(entry)
         if self.sleeping:
             self.wake()
@@ -174,13 +198,13 @@ class RecordQueue:
             except IndexError:
                 break
             oldest_size = oldest[2]
-            self.bytes_out += oldest_size
+            self.memory -= oldest_size
             if oldest is not SENTINEL:
                 self.drop(oldest, "queue_full")
         return True
 
     def _has_room(self, size: int) -> bool:
-        memory = self.bytes_in - self.bytes_out + size
+        memory = self.memory + size
         return len(self.entries) < self.options.maxsize and memory <= self.options.max_memory
 
     def _wait_for_room(self, size: int) -> bool:
@@ -221,7 +245,7 @@ class RecordQueue:
         except IndexError:
             return None
         size = entry[2]
-        self.bytes_out += size
+        self.memory -= size
         return entry
 
     def after_fork(self) -> None:
@@ -230,7 +254,7 @@ class RecordQueue:
         self.notes.clear()
         self.errors = {}
         self.ledger.reset()
-        self.bytes_in = self.bytes_out = self._sentinels_taken = 0
+        self.memory = self._sentinels_taken = 0
         self.pid = os.getpid()
         self.sleeping = True
 

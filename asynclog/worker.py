@@ -14,9 +14,10 @@ import collections
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 from asynclog import threads
@@ -300,13 +301,44 @@ def finish() -> None:
     if worker.finished:
         return
     worker.exiting = True
-    finish_listeners()
-    worker.finished = True
+    with _sigterm_put_off():
+        try:
+            finish_listeners()
+        finally:  # Ctrl-C during the wait, too, is told what it costs
+            worker.finished = True
+            _tell_what_is_left()
+
+
+def _tell_what_is_left() -> None:
     left = [(listener.name, *listener.report_left()) for listener in known_listeners()]
     total = sum(count for _, count, _ in left)
     if total:
         why = "; ".join(f"{name}: {count} {reason}".rstrip() for name, count, reason in left if count)
         write_line(f"asynclog: {total} records left, {why}")
+
+
+@contextlib.contextmanager
+def _sigterm_put_off() -> Iterator[None]:
+    """Have a SIGTERM wait until the delivery is done: the process is ending already.
+
+    hypercorn sends its workers a second one when the first of them has ended and their handlers are
+    gone: it kills. A handler of the app's, mostly one that raises `SystemExit`, would end the wait.
+    """
+    came: list[int] = []
+    before: Any = None
+    try:
+        before = signal.getsignal(signal.SIGTERM)
+        if before not in (None, signal.SIG_IGN):
+            signal.signal(signal.SIGTERM, lambda signum, _: came.append(signum))
+    except ValueError:  # not the main thread: nothing to be done about signals here
+        before = None
+    try:
+        yield
+    finally:
+        if before not in (None, signal.SIG_IGN):
+            signal.signal(signal.SIGTERM, before)
+        if came:  # what would have happened then happens now
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 # Set by asynclog.listener, which stands above this floor.

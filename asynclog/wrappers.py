@@ -13,6 +13,7 @@ from asynclog.delivery.lane import Lane
 from asynclog.handler import QueueHandler
 from asynclog.listener import QueueListener, all_listeners
 from asynclog.queue import RecordQueue
+from asynclog.worker import worker
 
 # By id, since handlers of third parties need not be hashable. An id can't be taken by another
 # handler as long as the wrapper lives: its lanes hold the handlers.
@@ -73,7 +74,7 @@ class HandlerDoor(QueueHandler):
         super().__init__(listener.inner)
         self.listener = listener
         self.original = lane.face
-        sink = lane.sink
+        self._sink = sink = lane.sink
         self.door = Gate(
             [LaneGate(lane.bit, lane.face, runs_user_code=sink.runs_user_code, wants_live=sink.wants_live)]
         )
@@ -91,6 +92,19 @@ class HandlerDoor(QueueHandler):
         self.retired = True
         if _known.get((id(original),)) is self:
             del _known[id(original),]
+
+    def close(self) -> None:
+        """Deliver what was logged and close the original; the listener goes on for the others."""
+        if not self.retired:
+            if worker.finished:
+                self.listener.tell_left()
+            else:
+                self.flush()
+            if self.listener.pending():
+                self._sink.ending = True  # with its lane: closed now, it could lose what is on its way
+            else:
+                self._sink.close_original()
+        logging.Handler.close(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} for {self.original!r}>"

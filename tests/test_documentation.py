@@ -60,7 +60,11 @@ def test_console_block_names_what_is_there(where: str, commands: str):
         elif words[0] == "asynclog" or words[:3] == ["python", "-m", "asynclog"]:
             words = words[words.index("asynclog") + 1 :]
             done = subprocess.run(
-                [sys.executable, "-m", "asynclog", words[0], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+                [sys.executable, "-m", "asynclog", words[0], "--help"],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=60,
             )
             assert done.returncode == 0, f"{where}: {command}: {done.stderr}"
         else:

@@ -453,3 +453,16 @@ def test_disabled_nothing_is_wrapped_and_nothing_warns(monkeypatch):
     assert logger.handlers == [handler]
     assert [(row.wrapped, row.note) for row in listener.report] == [(False, "ASYNCLOG_DISABLED is set")]
     assert asynclog.uninstall()
+
+
+def test_closing_one_door_closes_its_handler_and_leaves_the_others_at_work():
+    logger, one, other = fresh_logger(), Remembering(), Remembering()
+    logger.handlers = [one, other]
+    listener = asynclog.install(logger)
+    logger.error("x")
+    logger.handlers[0].close()
+    assert (one.closed, other.closed) == (1, 0)
+    assert one.lines == ["x"]
+    logger.error("y")
+    assert listener.flush(20)
+    assert one.lines == other.lines == ["x", "y"]

@@ -85,7 +85,7 @@ def test_counters_are_exact_under_eight_threads(fast_switching, logger):
     stats = handler.listener.stats()
     assert stats["accepted"] == stats["pending"] == 160_000
     assert len(handler.queue.entries) == 160_000
-    assert handler.queue.bytes_in == sum(entry[2] for entry in handler.queue.entries)
+    assert handler.queue.memory == sum(entry[2] for entry in handler.queue.entries)
 
 
 def test_the_account_adds_up_at_every_moment_while_threads_log_and_the_sinks_fail(fast_switching, logger):

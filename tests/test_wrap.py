@@ -569,9 +569,19 @@ def test_closing_the_wrapper_closes_what_it_wraps_once_all_is_delivered(wrapping
     wrapper.listener.stop(20)
     assert handler.closed == 0
     wrapper.listener.start()
+    logger.error("y")
     wrapper.close()
     until(lambda: handler.closed == 1)
-    assert handler.lines == ["x"]
+    assert handler.lines == ["x", "y"]
+    wrapper.close()
+    assert handler.closed == 2
+
+
+def test_closing_a_wrapper_that_never_delivered_closes_what_it_wraps():
+    handler = Remembering()
+    wrapper = asynclog.wrap(handler)
+    wrapper.close()
+    assert handler.closed == 1
 
 
 def test_a_handler_that_writes_when_it_is_closed_does_so_at_exit():

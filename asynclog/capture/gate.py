@@ -13,7 +13,7 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from asynclog.plain import STANDARD_FIELDS
+from asynclog.plain import COMPUTED, STANDARD_FIELDS
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import is_from_outside, is_standard
 
@@ -21,7 +21,6 @@ from asynclog.render.line import is_from_outside, is_standard
 Note = Callable[[str, str], None]
 
 _PERCENT_NAME = re.compile(r"%\((\w+)\)")
-_COMPUTED = frozenset({"message", "asctime"})
 
 
 class LaneGate:
@@ -151,4 +150,4 @@ def _names(formatter: logging.Formatter | None) -> frozenset[str]:
         fields = set(string.Template(template).get_identifiers())
     else:
         fields = set(_PERCENT_NAME.findall(template))
-    return frozenset(fields - STANDARD_FIELDS - _COMPUTED)
+    return frozenset(fields - STANDARD_FIELDS - set(COMPUTED))

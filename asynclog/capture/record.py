@@ -9,7 +9,7 @@ from typing import Any
 
 from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate, Note
-from asynclog.plain import FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
+from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
 from asynclog.render.jsonline import freeze
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, line_on_caller, merge_message, placeholder
 from asynclog.render.rebuild import rebuild
@@ -148,7 +148,7 @@ def _is_plain(args: Any) -> bool:
 
 def _take_extras(fields: dict[str, Any], lanes: list[LaneGate], captured: Captured, note: Note) -> int:
     changing = [name for name, value in fields.items() if name not in STANDARD_FIELDS and type(value) not in IMMUTABLE]
-    size = sum(size_of(value) for name, value in fields.items() if name not in STANDARD_FIELDS)
+    size = sum(size_of(value) for name, value in fields.items() if name not in STANDARD_FIELDS and name not in COMPUTED)
     if not changing:
         return size
     for lane in lanes:

@@ -7,6 +7,8 @@ from typing import Any
 
 from asynclog.stats import Ledger
 
+#: The reason for records that were put by hand and that no lane wanted: nothing to be told of.
+REFUSED = "refused"
 #: Seconds between two announcements of dropped records.
 ANNOUNCE_EVERY = 10.0
 
@@ -25,13 +27,13 @@ class DropNews:
 
     def seconds_left(self, ledger: Ledger, now: float) -> float | None:
         """Return the seconds until there is something to tell, 0 for now; ``None`` with no news."""
-        if sum(ledger.dropped.values()) == sum(self._told.values()):
+        if not _grown(_lost(ledger), self._told):
             return None
         return max(0.0, self._told_at + ANNOUNCE_EVERY - now)
 
     def tell(self, ledger: Ledger, now: float) -> logging.LogRecord:
         """Make the record that announces what was dropped since the last one."""
-        dropped, levels = dict(ledger.dropped), dict(ledger.dropped_levels)
+        dropped, levels = _lost(ledger), dict(ledger.dropped_levels)
         new = _grown(dropped, self._told)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(new.items()))
         record = logging.LogRecord(
@@ -45,6 +47,10 @@ class DropNews:
         )
         self._told, self._told_levels, self._told_at = dropped, levels, now
         return record
+
+
+def _lost(ledger: Ledger) -> dict[str, int]:
+    return {reason: count for reason, count in dict(ledger.dropped).items() if reason != REFUSED}
 
 
 def _grown(after: dict[Any, int], before: dict[Any, int]) -> dict[Any, int]:

@@ -28,7 +28,7 @@ def drain_at_shutdown(app: Quart, *listeners: QueueListener, timeout: float | No
     """
     # Not app.after_serving: those functions run in the order they were told, and before what Quart
     # itself logs where one of them fails.
-    app.asgi_app = DrainAtShutdown(app.asgi_app, *listeners, timeout=timeout)  # type: ignore[method-assign,arg-type]
+    app.asgi_app = DrainAtShutdown(app.asgi_app, *listeners, timeout=timeout)  # type: ignore[method-assign,assignment,arg-type]
 
 
 class RequestFormatter(RequestFormatterBase):

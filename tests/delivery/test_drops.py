@@ -29,3 +29,9 @@ def test_the_level_and_the_counts_are_of_what_is_new():
     record = news.tell(ledger, 40.0)
     assert record.levelno == logging.DEBUG
     assert record.getMessage() == "asynclog dropped 2 records (queue_full: 2) in 20 s"
+
+
+def test_what_no_lane_wanted_is_no_news():
+    ledger, news = Ledger(), DropNews(0.0)
+    ledger.settle(DROPPED, 5, "refused", logging.INFO)
+    assert news.seconds_left(ledger, 100.0) is None

@@ -57,6 +57,3 @@ def create_app_without_lifespan() -> Any:
         await inner(scope, receive, send)
 
     return DrainAtShutdown(http_only)
-
-
-plain = create_app

@@ -1,0 +1,237 @@
+"""The worker: one thread for all, that survives its own faults."""
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+
+import asynclog
+from asynclog import threads
+from asynclog import worker as worker_module
+from asynclog.testing import MemorySink
+from asynclog.values import Delivered, Part
+from asynclog.worker import Worker, worker
+from tests.conftest import check_adds_up, wait_until
+
+
+def shipped(logger, *sinks, **options):
+    handler = asynclog.wrap(*(sinks or [MemorySink()]), **options)
+    logger.addHandler(handler)
+    return handler.listener
+
+
+@pytest.fixture
+def quick_restarts(monkeypatch):
+    monkeypatch.setattr(worker_module, "_RESTART_DELAY", 0.01)
+
+
+def restarts():
+    return worker.board.counts.get("worker_restarted", 0)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a fault"), SystemExit(1), KeyboardInterrupt()])
+def test_after_a_fault_it_is_restarted_and_the_queue_is_kept(logger, monkeypatch, error):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("before")
+    assert listener.flush()
+    before = restarts()
+    real, faults = listener.drain, [error, error]
+
+    def faulty(seconds):
+        if faults and listener.inner.entries:
+            raise faults.pop()
+        return real(seconds)
+
+    monkeypatch.setattr(listener, "drain", faulty)
+    # The delay is the running thread's own from its start: it is not shortened here.
+    for number in range(10):
+        logger.error("%d", number)
+    wait_until(lambda: len(sink.messages) == 11)
+    assert sink.messages == ["before", *map(str, range(10))]
+    assert restarts() == before + 2
+    assert listener.flush()
+    check_adds_up(listener.stats())
+
+
+def crash(monkeypatch, listener):
+    """Have the worker fail once, and return when it runs again."""
+    before, real, faults = restarts(), listener.drain, [RuntimeError("a fault")]
+    monkeypatch.setattr(listener, "drain", lambda seconds: real(seconds) if not faults else (_ for _ in ()).throw(faults.pop()))
+    worker.ring()
+    wait_until(lambda: restarts() > before)
+    wait_until(lambda: worker.loop is not None)
+
+
+def test_after_a_restart_the_bell_still_wakes_it_each_time(logger, monkeypatch):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("before")
+    assert listener.flush()
+    crash(monkeypatch, listener)
+    for number in range(5):
+        wait_until(lambda: listener.inner.sleeping)
+        time.sleep(0.02)
+        logger.error("%d", number)
+        wait_until(lambda number=number: sink.messages[-1] == str(number))
+
+
+def test_a_thread_that_was_at_work_during_the_restart_serves_the_next_loop(logger, monkeypatch):
+    release, entered = threading.Event(), threading.Event()
+
+    class Slow(asynclog.ThreadedSink):
+        got = []
+
+        def deliver_blocking(self, batch):
+            entered.set()
+            release.wait(20)
+            Slow.got += [item.text for item in batch.items]
+            return (Part(Delivered(), batch.items),)
+
+    class Upper(logging.Formatter):
+        def format(self, record):
+            return super().format(record).upper()
+
+    formatted = MemorySink(formatter=Upper())
+    listener = shipped(logger, Slow(), formatted)
+    logger.error("a")
+    assert entered.wait(20)
+    crash(monkeypatch, listener)
+    release.set()
+    logger.error("b")
+    assert listener.flush(20)
+    # "a" hung across the restart: nobody heard what became of it, and it is written again.
+    assert Slow.got[-1] == "b"
+    assert set(Slow.got) == {"a", "b"}
+    assert formatted.texts == ["A", "B"]
+    check_adds_up(listener.stats())
+
+
+def test_a_sink_that_blocks_the_loop_is_noticed_and_no_caller_waits(logger, capsys):
+    class Blocks(MemorySink):
+        async def deliver(self, batch):
+            if batch.items[0].text == "block":
+                time.sleep(1.5)
+            return await super().deliver(batch)
+
+    listener = shipped(logger, Blocks())
+    before = worker.board.counts.get("loop_stalled", 0)
+    logger.error("block")
+    wait_until(lambda: listener.lanes[0]._scope is not None)
+    slowest = 0.0
+    for number in range(200):
+        began = time.perf_counter()
+        logger.error("%d", number)
+        slowest = max(slowest, time.perf_counter() - began)
+    assert slowest < 1.0
+    assert listener.flush(20)
+    wait_until(lambda: worker.board.counts.get("loop_stalled", 0) > before)
+    assert asynclog.stats()["errors"]["loop_stalled"] >= 1
+
+
+def test_a_long_sleep_is_no_stall(logger):
+    listener = shipped(logger)
+    logger.error("a")
+    assert listener.flush()
+    before = worker.board.counts.get("loop_stalled", 0)
+    worker.post(lambda: None)  # a ring that comes while it is awake
+    worker.post(lambda: None)
+    wait_until(lambda: listener.inner.sleeping)
+    time.sleep(worker_module._STALL + 0.3)
+    logger.error("b")
+    assert listener.flush()
+    assert worker.board.counts.get("loop_stalled", 0) == before
+
+
+def test_a_command_that_fails_costs_no_restart(logger):
+    listener = shipped(logger)
+    logger.error("a")
+    assert listener.flush()
+    before = restarts()
+    done = []
+    worker.post(lambda: 1 / 0)
+    worker.post(lambda: done.append(1))
+    wait_until(lambda: done)
+    assert restarts() == before
+
+
+def test_it_rests_when_there_is_nothing_to_do(logger):
+    listener = shipped(logger)
+    logger.error("a")
+    assert listener.flush()
+    wait_until(lambda: listener.inner.sleeping)
+    steps, real = [], worker._step
+    worker._step = lambda: steps.append(1) or real()
+    try:
+        time.sleep(0.5)
+    finally:
+        del worker._step
+    assert len(steps) < 20
+
+
+def test_there_is_one_thread_for_all_listeners(logger):
+    for _ in range(5):
+        shipped(logger)
+    logger.error("x")
+    assert asynclog.flush()
+    before = len(threads.own_idents)
+    for _ in range(5):
+        shipped(logger)
+    logger.error("x")
+    assert asynclog.flush()
+    assert len(threads.own_idents) == before
+
+
+def test_where_no_thread_can_start_it_is_tried_again_and_told_once(monkeypatch, capsys):
+    one = Worker()
+    monkeypatch.setattr(threads, "start", lambda target: False)
+    assert not one.ensure()
+    assert not one.ensure()
+    assert "no thread can be started" in capsys.readouterr().err
+    assert one.board.counts == {"no_thread": 1}
+    started = []
+    monkeypatch.setattr(threads, "start", lambda target: started.append(target) or True)
+    one._retry_start_at = 0.0
+    assert one.ensure()
+    assert len(started) == 1
+
+
+def test_where_no_thread_can_start_flush_works_in_the_calling_thread(logger, monkeypatch):
+    class File(asynclog.ThreadedSink):
+        got = []
+
+        def deliver_blocking(self, batch):
+            File.got += [(threading.get_ident(), item.text) for item in batch.items]
+            return (Part(Delivered(), batch.items),)
+
+    class Upper(logging.Formatter):
+        def format(self, record):
+            return super().format(record).upper()
+
+    sink = MemorySink(formatter=Upper())
+    monkeypatch.setattr(threads, "start", lambda target: False)
+    monkeypatch.setattr(worker, "_started", False)
+    monkeypatch.setattr(worker, "_retry_start_at", time.monotonic() + 3600)
+    listener = shipped(logger, File(), sink)
+    logger.error("a")
+    assert listener.flush(10)
+    assert File.got == [(threading.get_ident(), "a")]
+    assert sink.texts == ["A"]
+    assert threading.get_ident() not in threads.own_idents
+    assert listener.inner.sleeping, "the next record tries again to start a thread"
+    logger.error("b")
+    assert listener.stop(10)
+    assert sink.texts == ["A", "B"]
+
+
+async def test_where_no_thread_can_start_nothing_is_run_inside_the_apps_loop(logger, monkeypatch):
+    monkeypatch.setattr(threads, "start", lambda target: False)
+    monkeypatch.setattr(worker, "_started", False)
+    monkeypatch.setattr(worker, "_retry_start_at", time.monotonic() + 3600)
+    listener = shipped(logger)
+    logger.error("a")
+    assert not listener.flush(0.2)
+    assert listener.pending() == 1
+    await asyncio.sleep(0)
