@@ -33,8 +33,9 @@ from asynclog.stats import UNCOUNTED, add_up, unused_name
 from asynclog.values import Captured, Entry, SharedOutcome, in_full
 from asynclog.worker import worker
 
-# Looking at the clock costs as much as a tenth of a record.
-_LOOK_AT_CLOCK = 8
+# Plain records that are taken in one go: what a call costs is shared, and the clock is looked at
+# every 100 µs or so.
+_RUN = 16
 
 # A record on its way into a lane: as `Lane.take` takes it.
 _Gift: TypeAlias = tuple[Lane, dict[str, Any], Captured | None, int, SharedOutcome | None]
@@ -530,18 +531,23 @@ class QueueListener(logging.handlers.QueueListener):
             return False
         blocking = queue.options.overflow == "block"
         ends = time.perf_counter() + seconds
-        count = 0
+        worked = False
         more = False
         while not (blocking and self._is_held_up()):
-            entry = queue.pop_entry()
-            more = entry is not None
-            if entry is None:
+            run = queue.pop_run(_RUN)
+            more = bool(run)
+            if not more:
                 break
-            self._fan_out(entry)
-            count += 1
-            if count % _LOOK_AT_CLOCK == 0 and time.perf_counter() >= ends:
+            worked = True
+            lanes = self._by_mask.get(run[0][1], ())
+            if run[0][3] is None and len(lanes) == 1 and run[0] is not SENTINEL:
+                lanes[0].take_plain(run)  # nearly every record
+            else:
+                for entry in run:
+                    self._fan_out(entry)
+            if time.perf_counter() >= ends:
                 break
-        if count:
+        if worked:
             for lane in self.lanes:
                 lane.end_slice()
         self._housekeeping()
@@ -568,10 +574,6 @@ class QueueListener(logging.handlers.QueueListener):
     def _fan_out(self, entry: Entry) -> None:
         """Give a record to its lanes; one that can't be is counted as dropped."""
         if entry is SENTINEL:
-            return
-        fields, mask, size, carried = entry
-        if carried is None and len(self._by_mask.get(mask, ())) == 1:
-            self._by_mask[mask][0].take(fields, None, size, None)  # nearly every record
             return
         try:
             gate = self.inner.gate

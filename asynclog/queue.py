@@ -248,6 +248,28 @@ class RecordQueue:
         self.memory -= size
         return entry
 
+    def pop_run(self, most: int) -> list[Entry]:
+        """Take the oldest entries that are alike: plain records for the same lanes, or one of another kind."""
+        popleft = self.entries.popleft
+        run: list[Entry] = []
+        total = 0
+        mask: int | None = None
+        try:
+            while len(run) < most:
+                entry = popleft()
+                if entry[3] is not None or (mask is not None and entry[1] != mask):
+                    if run:
+                        self.entries.appendleft(entry)
+                        break
+                    most = 1
+                run.append(entry)
+                mask = entry[1]
+                total += entry[2]
+        except IndexError:
+            pass
+        self.memory -= total
+        return run
+
     def after_fork(self) -> None:
         """Start empty in a forked child: what waits is the parent's."""
         self.entries.clear()

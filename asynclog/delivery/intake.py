@@ -29,7 +29,7 @@ from asynclog.render.line import (
 from asynclog.render.rebuild import plain_record, rebuild
 from asynclog.stats import DROPPED
 from asynclog.threads import SinkThread, real_sleep
-from asynclog.values import Captured, Item, SharedOutcome
+from asynclog.values import Captured, Entry, Item, SharedOutcome
 
 if TYPE_CHECKING:
     from asynclog.delivery.lane import Lane
@@ -69,14 +69,7 @@ class Intake:
         lane = self.lane
         if lane.face.formatter is not self._formatter:
             self._look()
-        if captured is None and self._plainly:
-            record = plain_record(fields)
-            try:
-                text = self._render(record, None)  # type: ignore[misc]
-            except Exception:
-                text = self._text(record, None)  # tells what it was and falls back
-            lane.buffer.append(Item(record, text if len(text) <= MAX_TEXT else cut(text), size, shared))
-        elif lane.sink.formats_itself:
+        if lane.sink.formats_itself:
             context = captured.context if captured is not None and lane.sink.runs_user_code else None
             record = rebuild(fields, captured, live=lane.sink.wants_live)
             lane.buffer.append(Item(record, "", size, shared, context))
@@ -85,6 +78,44 @@ class Intake:
             self.formatting += 1
         else:
             lane.buffer.append(self._item(fields, captured, size, shared))
+
+    def is_plain(self) -> bool:
+        """Say whether records that carry nothing are rendered here and at once: a standard formatter does it."""
+        if self.lane.face.formatter is not self._formatter:
+            self._look()
+        return self._plainly
+
+    def take_plain(self, entries: list[Entry]) -> list[int]:
+        """Render records that carry nothing beyond their attributes.
+
+        One loop and nothing called in it that need not be: this is the whole cost of most records.
+
+        Returns:
+            The levels of those that were lost, out of memory or by a fault of ours.
+        """
+        render, append = self._render, self.lane.buffer.items.append
+        new, kind = logging.LogRecord.__new__, logging.LogRecord
+        assert render is not None
+        lost = []
+        total = 0
+        for fields, _, size, _ in entries:
+            record = new(kind)
+            record.__dict__ = fields
+            try:
+                try:
+                    text = render(record, None)
+                except Exception:
+                    text = self._text(record, None)  # tells what it was, and falls back
+                if len(text) > MAX_TEXT:
+                    text = cut(text)
+                append(Item(record, text, size))
+            except BaseException as error:
+                lost.append(fields["levelno"])
+                self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
+            else:
+                total += size
+        self.lane.buffer.memory += total
+        return lost
 
     def end_slice(self) -> None:
         """Send what was set aside to the formatting thread."""

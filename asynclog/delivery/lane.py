@@ -24,7 +24,7 @@ from asynclog.delivery.retry import Backoff, Breaker
 from asynclog.options import LaneOptions, QueueOptions
 from asynclog.sinks.base import Sink
 from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
-from asynclog.values import Batch, Captured, Item, SharedOutcome
+from asynclog.values import Batch, Captured, Entry, Item, SharedOutcome
 
 # Seconds after a fault of the lane's own.
 _FAULT_PAUSE = 1.0
@@ -127,6 +127,19 @@ class Lane:
             self.board.tell("lane_error", self.name, f"a record was lost: {type(error).__name__}: {error}")
             return
         self.taken += 1
+
+    def take_plain(self, entries: list[Entry]) -> None:
+        """Take records that carry nothing beyond their attributes, for this lane alone."""
+        if self.buffer.is_scarce(self.intake.formatting + len(entries)) or not self.intake.is_plain():
+            for fields, _, size, _ in entries:
+                self.take(fields, None, size, None)
+            return
+        n = len(entries)
+        self.ledger.accepted += n
+        lost = self.intake.take_plain(entries)
+        for levelno in lost:
+            self.settle(DROPPED, None, "lane_error", levelno)
+        self.taken += n - len(lost)
 
     def end_slice(self) -> None:
         """Set to work on what a slice brought."""
