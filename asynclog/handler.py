@@ -115,7 +115,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                 for value in args:
                     kind = type(value)
                     if kind is str:
-                        size += len(value)
+                        size += len(value)  # type: ignore[arg-type]
                     elif kind is not int and kind not in IMMUTABLE:
                         return self._carefully(record)
             if size > _LONG:
@@ -139,7 +139,12 @@ class QueueHandler(logging.handlers.QueueHandler):
             # Nothing between these lines lets another thread in; see asynclog.stats on counting.
             queue.ledger.accepted += 1
             queue.memory += size
-            entries.append((fields, gate.bit, size, captured))
+            if captured is None:
+                fields["exc_info"] = gate.bit
+                fields["stack_info"] = size
+                entries.append(fields)
+            else:
+                entries.append((fields, gate.bit, size, captured))
             if queue.sleeping:
                 queue.wake()
         except Exception:  # no gate, several lanes, a foreign queue, a record of an odd shape

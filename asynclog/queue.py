@@ -28,7 +28,7 @@ from asynclog.fork import process_state
 from asynclog.options import QueueOptions
 from asynclog.render.rebuild import rebuild
 from asynclog.stats import DELIVERED, DROPPED, Ledger
-from asynclog.values import Captured, Entry, in_full
+from asynclog.values import Captured, Entry, Queued, in_full, unpack
 
 _POLL = 0.002
 _MAX_NOTES = 32
@@ -103,7 +103,7 @@ class RecordQueue:
         self.options = QueueOptions(maxsize, max_memory, overflow, exceptions)
         # Every attribute below is read on the caller's path by QueueHandler.handle, which reaches
         # in here instead of calling a method: a call would cost a tenth of its budget.
-        self.entries: collections.deque[Entry] = collections.deque()
+        self.entries: collections.deque[Queued] = collections.deque()
         self.ledger = Ledger()
         #: Estimated bytes that wait.
         self.memory = 0
@@ -194,7 +194,7 @@ class RecordQueue:
             return False
         while not self._has_room(size):
             try:
-                oldest = self.entries.popleft()
+                oldest = unpack(self.entries.popleft())
             except IndexError:
                 break
             oldest_size = oldest[2]
@@ -241,7 +241,7 @@ class RecordQueue:
     def pop_entry(self) -> Entry | None:
         """Take the oldest entry, or ``None``."""
         try:
-            entry = self.entries.popleft()
+            entry = unpack(self.entries.popleft())
         except IndexError:
             return None
         size = entry[2]
@@ -256,11 +256,14 @@ class RecordQueue:
         mask: int | None = None
         try:
             while len(run) < most:
-                entry = popleft()
-                if entry[3] is not None or (mask is not None and entry[1] != mask):
-                    if run:
-                        self.entries.appendleft(entry)
-                        break
+                queued = popleft()
+                if type(queued) is dict and (mask is None or queued["exc_info"] == mask):
+                    entry = unpack(queued)
+                elif run:
+                    self.entries.appendleft(queued)
+                    break
+                else:
+                    entry = unpack(queued)
                     most = 1
                 run.append(entry)
                 mask = entry[1]

@@ -20,7 +20,7 @@ class Item:
 
     Attributes:
         record: A plain record: the message merged or with immutable arguments, a stand-in in place
-            of the live exception.
+            of the live exception. May be given as its attributes alone.
         text: What the lane's formatter made of it; empty where the handler formats by itself.
         size: Estimated bytes in memory.
         shared: What the lanes of one record settle together; ``None`` with a single lane.
@@ -29,21 +29,31 @@ class Item:
 
     # A slotted class and not a frozen dataclass: one is made for each record in each lane, and a
     # frozen dataclass's __init__ costs three times as much.
-    __slots__ = ("context", "record", "shared", "size", "text")
+    __slots__ = ("_record", "context", "shared", "size", "text")
 
     def __init__(
         self,
-        record: logging.LogRecord,
+        record: logging.LogRecord | dict[str, Any],
         text: str,
         size: int,
         shared: SharedOutcome | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
-        self.record = record
+        self._record = record
         self.text = text
         self.size = size
         self.shared = shared
         self.context = context
+
+    @property
+    def record(self) -> logging.LogRecord:
+        """The record; made of its attributes when it is first asked for: a file needs none."""
+        record = self._record
+        if isinstance(record, dict):
+            fields, record = record, logging.LogRecord.__new__(logging.LogRecord)
+            record.__dict__ = fields
+            self._record = record
+        return record
 
 
 # What the queue carries for a record: its attributes, the mask of the lanes that want it, its
@@ -51,6 +61,21 @@ class Item:
 # object costs ten times as much to make, on the caller's path. An exception alone stands there as it is,
 # and gets its Captured in the worker.
 Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | CapturedException | None]"
+
+
+# As the queue holds it: a plain record is its attributes alone, with the lane's bit in ``exc_info`` and
+# the size in ``stack_info``, both of which are None in it. A tuple round each would be one more object
+# for the garbage collector to walk, and it walks all that waits, over and over, while a backlog grows.
+Queued: TypeAlias = "Entry | dict[str, Any]"
+
+
+def unpack(queued: Queued) -> Entry:
+    """Return an entry in its full shape; the attributes are as they were again."""
+    if type(queued) is not dict:
+        return queued  # type: ignore[return-value]
+    mask, size = queued["exc_info"], queued["stack_info"]
+    queued["exc_info"] = queued["stack_info"] = None
+    return queued, mask, size, None
 
 
 class Captured:

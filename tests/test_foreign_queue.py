@@ -107,7 +107,7 @@ def test_records_of_an_odd_shape_are_survived(logger):
         queue.put(odd)
         queue.put("no record at all")
         queue.put(None)
-        queue.put(logging.makeLogRecord({"msg": "fine"}))
+        queue.put(logging.makeLogRecord({"msg": "fine", "levelno": 40}))
         assert listener.flush(20)
         assert sink.messages == ["fine"]
         wait_until(lambda: queue.unfinished_tasks == 0)

@@ -13,6 +13,7 @@ import pytest
 
 import asynclog
 from asynclog.testing import MemorySink
+from asynclog.values import unpack
 from tests.conftest import check_adds_up, wait_until
 
 
@@ -348,7 +349,7 @@ def test_what_another_handlers_formatter_left_on_the_record_is_no_extra(logger):
     handler = shipped(logger)
     handler.listener.stop()
     logger.error("x" * 1000)
-    fields, _, size, captured = handler.queue.entries[0]
+    fields, _, size, captured = unpack(handler.queue.entries[0])
     assert "message" not in fields
     assert size < 2500
     assert captured is None, "it took the fast path"

@@ -22,7 +22,7 @@ def record(msg="m", level=logging.ERROR, *args):
 
 
 def messages(queue):
-    return [entry[0]["msg"] for entry in queue.entries]
+    return [queued["msg"] if isinstance(queued, dict) else queued[0]["msg"] for queued in queue.entries]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import asynclog
 from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, SPOOLED, Ledger, add_up, unused_name
 from asynclog.testing import MemorySink
-from asynclog.values import Rejected, RetryLater, SharedOutcome
+from asynclog.values import Rejected, RetryLater, SharedOutcome, unpack
 from tests.conftest import check_adds_up, wait_until
 
 
@@ -85,7 +85,7 @@ def test_counters_are_exact_under_eight_threads(fast_switching, logger):
     stats = handler.listener.stats()
     assert stats["accepted"] == stats["pending"] == 160_000
     assert len(handler.queue.entries) == 160_000
-    assert handler.queue.memory == sum(entry[2] for entry in handler.queue.entries)
+    assert handler.queue.memory == sum(unpack(queued)[2] for queued in handler.queue.entries)
 
 
 def test_the_account_adds_up_at_every_moment_while_threads_log_and_the_sinks_fail(fast_switching, logger):

@@ -22,9 +22,10 @@ def shipped(logger, *sinks, **options):
     return handler.listener
 
 
-@pytest.fixture
-def quick_restarts(monkeypatch):
+@pytest.fixture(autouse=True)
+def _quick_restarts(monkeypatch):
     monkeypatch.setattr(worker_module, "_RESTART_DELAY", 0.01)
+    monkeypatch.setattr(worker_module, "_LONGEST_RESTART_DELAY", 0.01)
 
 
 def restarts():
@@ -46,7 +47,6 @@ def test_after_a_fault_it_is_restarted_and_the_queue_is_kept(logger, monkeypatch
         return real(seconds)
 
     monkeypatch.setattr(listener, "drain", faulty)
-    # The delay is the running thread's own from its start: it is not shortened here.
     for number in range(10):
         logger.error("%d", number)
     wait_until(lambda: len(sink.messages) == 11)

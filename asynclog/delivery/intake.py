@@ -12,18 +12,19 @@ from __future__ import annotations
 import collections
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from asynclog.plain import IMMUTABLE, STANDARD_FIELDS
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import (
-    MAX_TEXT,
     Renderer,
     complete_line,
     cut,
     fallback_text,
     is_standard,
     merge_message,
+    plain_renderer,
     renderer,
 )
 from asynclog.render.rebuild import plain_record, rebuild
@@ -62,7 +63,7 @@ class Intake:
         self._formatter: Any = self  # nothing that a handler could have for a formatter
         self._render: Renderer | None = None
         self._by_user = False
-        self._plainly = False
+        self._render_plain: Callable[[dict[str, Any]], str] | None = None
 
     def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
         """Render a record, or set it aside for the thread that does."""
@@ -83,7 +84,7 @@ class Intake:
         """Say whether records that carry nothing are rendered here and at once: a standard formatter does it."""
         if self.lane.face.formatter is not self._formatter:
             self._look()
-        return self._plainly
+        return self._render_plain is not None
 
     def take_plain(self, entries: list[Entry]) -> list[int]:
         """Render records that carry nothing beyond their attributes.
@@ -93,22 +94,16 @@ class Intake:
         Returns:
             The levels of those that were lost, out of memory or by a fault of ours.
         """
-        render, append = self._render, self.lane.buffer.items.append
-        new, kind = logging.LogRecord.__new__, logging.LogRecord
-        assert render is not None
+        render, append = self._render_plain, self.lane.buffer.items.append
         lost = []
         total = 0
         for fields, _, size, _ in entries:
-            record = new(kind)
-            record.__dict__ = fields
             try:
                 try:
-                    text = render(record, None)
-                except Exception:
-                    text = self._text(record, None)  # tells what it was, and falls back
-                if len(text) > MAX_TEXT:
-                    text = cut(text)
-                append(Item(record, text, size))
+                    append(Item(fields, render(fields), size))  # type: ignore[misc]
+                except Exception:  # no plain one after all, or what tells what it was and falls back
+                    self.take(fields, None, size, None)
+                    continue
             except BaseException as error:
                 lost.append(fields["levelno"])
                 self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
@@ -131,7 +126,7 @@ class Intake:
         json = type(face.formatter) is JSONFormatter and type(face).format is logging.Handler.format
         self._by_user = (not is_standard(face) and not json) or self.lane.sink.asks
         # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
-        self._plainly = not self._by_user and not self.lane.sink.formats_itself
+        self._render_plain = None if self._by_user or self.lane.sink.formats_itself else plain_renderer(face)
         if self._by_user:
             self._thread.start()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asynclog.captured import CapturedException
+from asynclog.render.percent import compile_percent
 from asynclog.render.standin import exc_info
 from asynclog.render.traceback import format_exception_text
 
@@ -102,6 +103,14 @@ def renderer(face: logging.Handler) -> Renderer:
     return lambda record, captured: _render_by_user(face, record, captured)
 
 
+def plain_renderer(face: logging.Handler) -> Callable[[dict[str, Any]], str] | None:
+    """Return what makes the text of plain records of their attributes alone; it raises for any other."""
+    if not is_standard(face):
+        return None
+    standard = _StandardRenderer(face.formatter or _default_formatter)
+    return standard.render_plain if standard.line is not None else None
+
+
 def _render_by_user(face: logging.Handler, record: logging.LogRecord, captured: CapturedException | None) -> str:
     if captured is not None and record.exc_info is None:
         record.exc_info = exc_info(captured)
@@ -118,8 +127,18 @@ class _StandardRenderer:
         style: Any = formatter._style
         plain = type(style) is logging.PercentStyle and not getattr(style, "_defaults", None)
         self.template = style._fmt if plain else None
+        self.line = compile_percent(style._fmt) if plain else None
         self.second = -1
         self.second_text = ""
+
+    def render_plain(self, fields: dict[str, Any]) -> str:
+        """Render a record that is its attributes alone, with neither exception nor stack."""
+        message, args = fields["msg"], fields["args"]
+        if args:
+            message = message % args
+        if fields["exc_text"] or len(message) > MAX_TEXT:
+            raise ValueError("not plain after all")
+        return self.line(fields, message, self.asctime(fields) if self.uses_time else "")  # type: ignore[misc]
 
     def render(self, record: logging.LogRecord, captured: CapturedException | None) -> str:
         # One function for the plain record and no calls but the operators': this runs for every
@@ -133,10 +152,13 @@ class _StandardRenderer:
                 message = self._merged_with_care(record)
         if len(message) > MAX_TEXT:
             message = cut(message)
-        fields["message"] = message
-        if self.uses_time:
-            fields["asctime"] = self.asctime(record)
-        text = self.formatter.formatMessage(record) if self.template is None else self.template % fields
+        if self.line is not None:
+            text = self.line(fields, message, self.asctime(fields) if self.uses_time else "")
+        else:
+            fields["message"] = message
+            if self.uses_time:
+                fields["asctime"] = self.asctime(fields)
+            text = self.first_line(record)
         if captured is None and not fields["exc_text"] and not fields["stack_info"]:
             return text
         return self.complete(text, record, captured)
@@ -163,17 +185,18 @@ class _StandardRenderer:
             text = f"{text}{_newline(text)}{record.stack_info}"
         return text
 
-    def asctime(self, record: logging.LogRecord) -> str:
+    def asctime(self, fields: dict[str, Any]) -> str:
         formatter = self.formatter
-        second = math.floor(record.created)
+        created = fields["created"]
+        second = math.floor(created)
         if second != self.second:
             template = formatter.datefmt or formatter.default_time_format
             # converter is looked up each time: apps set it on the class or on the instance
-            self.second_text = time.strftime(template, formatter.converter(record.created))
+            self.second_text = time.strftime(template, formatter.converter(created))
             self.second = second
         if formatter.datefmt or not formatter.default_msec_format:
             return self.second_text
-        return formatter.default_msec_format % (self.second_text, record.msecs)
+        return formatter.default_msec_format % (self.second_text, fields["msecs"])
 
 
 def _newline(text: str) -> str:
@@ -192,7 +215,7 @@ def line_on_caller(face: logging.Handler, record: logging.LogRecord) -> str:
     standard = _StandardRenderer(face.formatter or _default_formatter)
     record.message, _ = merge_message(record.msg, record.args)
     if standard.uses_time:
-        record.asctime = standard.asctime(record)
+        record.asctime = standard.asctime(record.__dict__)
     return standard.first_line(record)
 
 

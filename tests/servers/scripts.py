@@ -89,9 +89,9 @@ def multiprocess(method: str) -> None:
     log_some(300)
 
 
-def prefork(fork: Callable[[], int]) -> None:
-    """Fork workers as Celery and its like do, while the parent's worker runs, and log in all of them."""
-    log_some(0)
+def prefork(fork: Callable[[], int], before: Callable[[], None]) -> None:
+    """Fork workers as Celery and its like do, and log in all of them and in the parent."""
+    before()
     children = []
     for start in (100, 200):
         pid = fork()
@@ -105,6 +105,24 @@ def prefork(fork: Callable[[], int]) -> None:
         _, status = os.waitpid(pid, 0)
         if status:
             raise SystemExit(f"a child ended with {status}")
+
+
+def log_and_be_quiet() -> None:
+    """Log, and wait until asynclog's threads have nothing more to do.
+
+    Without at-fork hooks nothing else will do: where a thread waits for the interpreter lock at the
+    moment of the fork, the child inherits a lock that waits for a thread which it hasn't got, and
+    hangs in CPython, whoever's thread it was.
+    """
+    log_some(0)
+    asynclog.flush(30)
+    while not all(handler.queue.sleeping for handler in log.handlers):  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
+def log_later() -> None:
+    """Be silent before the fork, as a master should be."""
 
 
 def fork_behind_pythons_back() -> int:
@@ -121,8 +139,9 @@ PROGRAMS: dict[str, Callable[[], None]] = {
     "multiprocessing-fork": lambda: multiprocess("fork"),
     "multiprocessing-forkserver": lambda: multiprocess("forkserver"),
     "multiprocessing-spawn": lambda: multiprocess("spawn"),
-    "prefork": lambda: prefork(os.fork),
-    "prefork-without-hooks": lambda: prefork(fork_behind_pythons_back),
+    "prefork": lambda: prefork(os.fork, lambda: log_some(0)),
+    "prefork-silent": lambda: prefork(fork_behind_pythons_back, log_later),
+    "prefork-quiet": lambda: prefork(fork_behind_pythons_back, log_and_be_quiet),
 }
 
 # At module level, as apps do: children that are spawned import it again.

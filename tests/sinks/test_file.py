@@ -144,7 +144,7 @@ def test_control_characters_of_a_message_are_escaped(tmp_path, message, written)
     sink = FileSink(tmp_path / "a.log", escape_control=True)
     record = logging.makeLogRecord({"msg": "%s", "args": (message,)})
     one = item(f"ERROR {message} end")
-    one.record = record
+    one = Item(record, one.text, one.size)
     write(sink, [one])
     assert (tmp_path / "a.log").read_text() == f"ERROR {written} end\n"
 
