@@ -8,12 +8,11 @@ import logging
 import logging.handlers
 import time
 import weakref
-from _thread import get_ident
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from asynclog import checks, threads
+from asynclog import checks
 from asynclog import worker as worker_module
 from asynclog.alarm import AlarmBoard, write_line
 from asynclog.capture.gate import Gate, LaneGate
@@ -317,13 +316,8 @@ class QueueListener(logging.handlers.QueueListener):
             return self._is_done()
         except RuntimeError:
             pass
-        # For that long this is a thread of asynclog's own: what asyncio logs may not feed it.
-        idents = {threads.real_ident(), get_ident()} - threads.own_idents
-        threads.own_idents.update(idents)
-        try:
-            worker.run_loop(self._work(deadline))
-        finally:
-            threads.own_idents.difference_update(idents)
+        if not worker.run_here(lambda: self._work(deadline)):
+            wait_for(self._is_done, deadline)
         return self._is_done()
 
     async def _work(self, deadline: float) -> None:

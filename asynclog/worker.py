@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+from _thread import get_ident
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
@@ -79,6 +80,8 @@ class Worker:
         self._bell: Any = SimpleQueue()
         self._commands: collections.deque[Callable[[], None]] = collections.deque()
         self._started = False
+        # The thread that does the work where none of ours can start; a dict, whose setdefault is atomic.
+        self._here: dict[str, int] = {}
         self._retry_start_at = 0.0
         self._warm_up_ends = 0.0
         self._woken: asyncio.Event | None = None
@@ -100,7 +103,7 @@ class Worker:
         if self._started:
             return True
         now = time.monotonic()
-        if now < self._retry_start_at:
+        if now < self._retry_start_at or self._here:
             return False
         self._started = True
         self._warm_up_ends = now + _MAX_WARM_UP
@@ -110,6 +113,7 @@ class Worker:
         self._started = False
         self._warm_up_ends = 0.0
         self._retry_start_at = now + 1.0
+        _at_exit_of_multiprocessing()
         self.board.tell("no_thread", "worker", "no thread can be started: records wait until one can, or until exit")
         return False
 
@@ -155,6 +159,26 @@ class Worker:
                 delay = _RESTART_DELAY
             real_sleep(delay)
             delay = min(delay * 2, _LONGEST_RESTART_DELAY)
+
+    def run_here(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> bool:
+        """Run a coroutine in the calling thread, where no thread of ours can start.
+
+        Returns:
+            False, having done nothing, where another thread does so already.
+        """
+        ident = threads.real_ident()
+        if self._here.setdefault("ident", ident) != ident or len(self._here) > 1:
+            return False
+        self._here["busy"] = 1
+        # For that long this is a thread of asynclog's own: what asyncio logs may not feed it.
+        idents = {ident, get_ident()} - threads.own_idents
+        threads.own_idents.update(idents)
+        try:
+            self.run_loop(main())
+        finally:
+            threads.own_idents.difference_update(idents)
+            self._here.clear()
+        return True
 
     def run_loop(self, main: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on a loop of the worker's kind, in the calling thread, to its end."""

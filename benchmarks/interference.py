@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import asynclog
-from benchmarks.hot_path import error_with_frames
+from benchmarks.hot_path import Dropping, error_with_frames
 from benchmarks.measure import percentile
 
 
@@ -23,26 +23,36 @@ def _burn(stop: threading.Event) -> None:
 
 
 def calls_beside_a_busy_thread(calls: int = 500) -> dict[str, float]:
-    """Return p50, p99 and the worst of a call's microseconds."""
+    """Return p50, p99 and the worst of a call's microseconds; those of a call that drops the record beside."""
     error = error_with_frames(10)
     info = (type(error), error, error.__traceback__)
     with tempfile.TemporaryDirectory() as folder:
-        handler = asynclog.wrap(logging.FileHandler(Path(folder, "app.log")))
-        logger = logging.Logger("benchmarks.interference")
-        logger.addHandler(handler)
+        wrapped = asynclog.wrap(logging.FileHandler(Path(folder, "app.log")))
+        loggers = {}
+        for name, handler in (("asynclog", wrapped), ("dropping", Dropping())):
+            loggers[name] = logging.Logger(f"benchmarks.interference.{name}")
+            loggers[name].addHandler(handler)
         stop = threading.Event()
         busy = threading.Thread(target=_burn, args=(stop,), daemon=True)
         busy.start()
-        taken = []
+        taken: dict[str, list[float]] = {name: [] for name in loggers}
         for number in range(calls):
-            time.sleep(0.01)
-            started = time.perf_counter()
-            logger.error("order %d failed", number, exc_info=info)
-            taken.append((time.perf_counter() - started) * 1e6)
+            for name, logger in loggers.items():
+                time.sleep(0.01)
+                started = time.perf_counter()
+                logger.error("order %d failed", number, exc_info=info)
+                taken[name].append((time.perf_counter() - started) * 1e6)
         stop.set()
         busy.join()
-        handler.listener.stop()
-    return {"p50": percentile(taken, 50), "p99": percentile(taken, 99), "worst": max(taken)}
+        wrapped.listener.stop()
+    ours, floor = taken["asynclog"], taken["dropping"]
+    return {
+        "p50": percentile(ours, 50),
+        "p99": percentile(ours, 99),
+        "worst": max(ours),
+        "dropping p50": percentile(floor, 50),
+        "dropping p99": percentile(floor, 99),
+    }
 
 
 def lateness_beside_a_draining_worker(records: int = 100_000) -> dict[str, float]:

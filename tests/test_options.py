@@ -116,7 +116,13 @@ def test_a_value_whose_repr_raises_is_still_named():
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("30/hour", (30, 3600.0)), ("10 per minute", (10, 60.0)), ("1/s", (1, 1.0)), ("5/Days", (5, 86400.0)), (None, None)],
+    [
+        ("30/hour", (30, 3600.0)),
+        ("10 per minute", (10, 60.0)),
+        ("1/s", (1, 1.0)),
+        ("5/Days", (5, 86400.0)),
+        (None, None),
+    ],
 )
 def test_rates_that_are_understood(text, rate):
     assert checks.rate("rate", text) == rate

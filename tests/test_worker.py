@@ -8,6 +8,7 @@ import time
 import pytest
 
 import asynclog
+from asynclog import listener as listener_module
 from asynclog import threads
 from asynclog import worker as worker_module
 from asynclog.testing import MemorySink
@@ -59,7 +60,9 @@ def test_after_a_fault_it_is_restarted_and_the_queue_is_kept(logger, monkeypatch
 def crash(monkeypatch, listener):
     """Have the worker fail once, and return when it runs again."""
     before, real, faults = restarts(), listener.drain, [RuntimeError("a fault")]
-    monkeypatch.setattr(listener, "drain", lambda seconds: real(seconds) if not faults else (_ for _ in ()).throw(faults.pop()))
+    monkeypatch.setattr(
+        listener, "drain", lambda seconds: real(seconds) if not faults else (_ for _ in ()).throw(faults.pop())
+    )
     worker.ring()
     wait_until(lambda: restarts() > before)
     wait_until(lambda: worker.loop is not None)
@@ -198,7 +201,16 @@ def test_where_no_thread_can_start_it_is_tried_again_and_told_once(monkeypatch, 
     assert len(started) == 1
 
 
-def test_where_no_thread_can_start_flush_works_in_the_calling_thread(logger, monkeypatch):
+@pytest.fixture
+def no_threads(monkeypatch):
+    """A worker that never ran, in a process where no thread can be started."""
+    fresh = Worker()
+    monkeypatch.setattr(threads, "start", lambda target: False)
+    monkeypatch.setattr(listener_module, "worker", fresh)
+    return fresh
+
+
+def test_where_no_thread_can_start_flush_works_in_the_calling_thread(logger, no_threads):
     class File(asynclog.ThreadedSink):
         got = []
 
@@ -211,9 +223,6 @@ def test_where_no_thread_can_start_flush_works_in_the_calling_thread(logger, mon
             return super().format(record).upper()
 
     sink = MemorySink(formatter=Upper())
-    monkeypatch.setattr(threads, "start", lambda target: False)
-    monkeypatch.setattr(worker, "_started", False)
-    monkeypatch.setattr(worker, "_retry_start_at", time.monotonic() + 3600)
     listener = shipped(logger, File(), sink)
     logger.error("a")
     assert listener.flush(10)
@@ -226,12 +235,21 @@ def test_where_no_thread_can_start_flush_works_in_the_calling_thread(logger, mon
     assert sink.texts == ["A", "B"]
 
 
-async def test_where_no_thread_can_start_nothing_is_run_inside_the_apps_loop(logger, monkeypatch):
-    monkeypatch.setattr(threads, "start", lambda target: False)
-    monkeypatch.setattr(worker, "_started", False)
-    monkeypatch.setattr(worker, "_retry_start_at", time.monotonic() + 3600)
+async def test_where_no_thread_can_start_nothing_is_run_inside_the_apps_loop(logger, no_threads):
     listener = shipped(logger)
     logger.error("a")
     assert not listener.flush(0.2)
     assert listener.pending() == 1
     await asyncio.sleep(0)
+
+
+def test_where_no_thread_can_start_two_flushes_don_t_work_at_the_same_time(logger, no_threads):
+    sink = MemorySink(delay=0.2)
+    listener = shipped(logger, sink)
+    logger.error("a")
+    done = []
+    flushing = [threading.Thread(target=lambda: done.append(listener.flush(20))) for _ in range(4)]
+    [one.start() for one in flushing]
+    [one.join() for one in flushing]
+    assert done == [True] * 4
+    assert len(sink.batches) == 1

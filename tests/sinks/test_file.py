@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from asynclog.errors import OptionTypeError, OptionValueError
 from asynclog.sinks.file import FileSink
 from asynclog.sinks.file_text import LineEncoder
+from asynclog.values import Item
 from tests.sinks.filekit import FaultySystem, batch, delivered, files, item, lines_in, rejected, to_retry, write
 
 # -- options -----------------------------------------------------------------------------------------
