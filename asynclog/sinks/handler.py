@@ -136,7 +136,11 @@ class HandlerSink(ThreadedSink):
         return self._failure
 
     def _emit_locked(self, record: logging.LogRecord) -> None:
-        # The filters ran on the caller already: handle() would run them again.
+        # The filters ran on the caller already: handle() would run them again. Only a handler that
+        # has a handle() of its own is served by it, filters and all: it may do its work there.
+        if type(self.handler).handle is not logging.Handler.handle:
+            self.handler.handle(record)
+            return
         self.handler.acquire()
         try:
             self.handler.emit(record)
