@@ -184,7 +184,8 @@ class Fingerprinter:
         return found[1]
 
     def _of_group(self, fields: dict[str, Any], exception: CapturedException, group: CapturedNode) -> Fingerprint:
-        leaves, seen, todo = [], {id(group)}, list(reversed(group.members or ()))
+        leaves: list[CapturedNode] = []
+        seen, todo = {id(group)}, list(reversed(group.members or ()))
         while todo and len(leaves) < _MAX_LEAVES:
             node = exception.nodes[todo.pop()]
             if id(node) in seen:

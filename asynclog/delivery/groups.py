@@ -44,6 +44,7 @@ class Group:
         quiet_after: Seconds without a record after which the next one makes it return.
         keep_at: When the next of its newest records is kept whole.
         news_at: Records in a window that are news.
+        is_news: There were as many.
     """
 
     # One dictionary less: a thousand groups are held for good.
@@ -58,6 +59,7 @@ class Group:
         "fresh",
         "held",
         "incident",
+        "is_news",
         "keep_at",
         "last_at",
         "last_items",
@@ -96,7 +98,7 @@ class Group:
     def _start_over(self) -> None:
         """Begin to count for the next mail."""
         self.held = Held()
-        self.fresh = False
+        self.fresh = self.is_news = False
         self.seen = 0
         self.since = self.since_at = 0.0
         self.first_items: tuple[Item, ...] = ()

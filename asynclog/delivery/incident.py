@@ -50,8 +50,11 @@ class Incident:
         """Seconds without a record after which a group is over."""
         return min(self.interval, LONGEST_QUIET)
 
-    def due_at(self) -> float | None:
-        """Return when its next mail is due; ``None`` with nothing to say."""
+    def due_at(self, now: float) -> float | None:
+        """Return when its next mail is due at the earliest; ``None`` with nothing to say.
+
+        Records that come meanwhile may put it off and never bring it forward.
+        """
         fresh = any(group.fresh for group in self.groups)
         if fresh and self.news:
             return float("-inf")
@@ -65,26 +68,35 @@ class Incident:
         if quiet_at <= at:
             # It ended: the interval falls back to the shortest.
             return min(at, max(quiet_at, self.mailed_at + self._shortest))
-        # It looks as if it had ended. A little later the mail can say so, and is the last one.
-        return quiet_at if at - last_at >= self.quiet / 2 else at
+        # If it looks by then as if it had ended, the mail waits a little, says so and is the last.
+        return quiet_at if now >= at and at - last_at >= self.quiet / 2 else at
 
     def is_over(self, group: Group, now: float) -> bool:
         """Say whether a group of it ended."""
         return now - group.last_at >= self.quiet
 
-    def told(self, now: float, *, as_news: bool) -> None:
-        """Note a mail about it: a digest makes the next interval twice as long."""
+    def told(self, now: float, *, flushed: bool) -> bool:
+        """Note a mail about it: a digest in its turn makes the next interval twice as long.
+
+        Args:
+            now: The time.
+            flushed: It was asked for; the interval goes on, as it does after news.
+
+        Returns:
+            Whether it was the interval's own.
+        """
+        is_digest = now >= self.mailed_at + self.interval or not (self.news or flushed)
+        self.had_news = not is_digest and (self.news or self.had_news)
         self.news = False
-        if as_news:
-            self.had_news = True
-            return
-        self.had_news = False
-        self.mailed_at = now
-        self.interval = min(self.interval * 2, self._longest)
+        if is_digest:
+            self.mailed_at = now
+            self.interval = min(self.interval * 2, self._longest)
+        return is_digest
 
     def dismiss(self, group: Group) -> None:
         """Let go of a group that is over, or that returns after quiet."""
         self.groups.remove(group)
+        self.news = any(one.is_news for one in self.groups)
         group.incident = None
 
     def is_spent(self, now: float) -> bool:

@@ -12,7 +12,7 @@ _VARYING: Final = re.compile(
     [\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}               # mail address
     | \b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b           # UUID
     | \b0x[0-9a-f]+\b                                             # address of an object
-    | \b(?:[0-9a-f]{1,4}:){2,7}:?[0-9a-f]{0,4}(?:%\w+)?\b         # IPv6 address, MAC address, time of day
+    | \b[0-9a-f]{1,4}(?:::?[0-9a-f]{1,4}){2,7}(?:%\w+)?\b        # IPv6 address, MAC address, time of day
     | \b(?=[0-9a-z_-]*\d)(?=[0-9a-z_-]*[a-z])[0-9a-z_-]{12,}\b    # long id of letters and digits
     | \b(?=[0-9a-f]*\d)[0-9a-f]{7,}\b                             # hash
     | [-+]?\d+(?:[.,:_]\d+)*(?:e[-+]?\d+)?                        # number, date, dotted address

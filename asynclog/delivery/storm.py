@@ -88,7 +88,7 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Flight:
-    """What a mail on its way holds."""
+    """What a mail on its way holds, and the incidents whose interval began with it."""
 
     groups: list[Group]
     held: list[Held]
@@ -170,7 +170,7 @@ class Storm:
         elif levelno > group.levelno:
             group.levelno = levelno
             self._looked = None  # a CRITICAL may take the reserve
-        if created > group.last_seen:
+        if created > group.last_seen:  # noqa: PLR1730  (every record comes by here, and max() is a call)
             group.last_seen = created
         if process != group.process:
             group.add_process(process)
@@ -185,9 +185,9 @@ class Storm:
         return (group.seen <= KEPT_FIRST or now >= group.keep_at) and self._wants(group, now)
 
     def _open(self, fingerprint: Fingerprint, now: float, created: float, levelno: int) -> Group:
-        if len(self._groups) >= self.options.groups and not self._evict(now):
+        other = self._groups.get(OTHER.id)
+        if len(self._groups) - (other is not None) >= self.options.groups and not self._evict(now):
             fingerprint = OTHER
-            other = self._groups.get(OTHER.id)
             if other is not None:
                 if now - other.last_at >= other.quiet_after:
                     self._reopen(other, now)
@@ -202,7 +202,8 @@ class Storm:
         """Forget the groups that were quiet longest and have nothing left to say."""
         if now < self._search_at:
             return False
-        idle = sorted((group for group in self._groups.values() if group.is_idle), key=lambda group: group.last_at)
+        idle = [group for group in self._groups.values() if group.is_idle and group.fingerprint is not OTHER]
+        idle.sort(key=lambda group: group.last_at)
         for group in idle[: max(1, int(self.options.groups * _EVICTED_SHARE))]:
             self._leave(group)
             del self._groups[group.fingerprint.id]
@@ -230,7 +231,7 @@ class Storm:
         group.news_at = _NEVER  # until its next mail sets another rate
         incident = group.incident
         if incident is not None and not incident.had_news:
-            incident.news = True
+            incident.news = group.is_news = True
             self._looked = None
 
     def _wants(self, group: Group, now: float) -> bool:
@@ -249,7 +250,9 @@ class Storm:
             fingerprint: Its group.
             item: The record, rendered; ``None`` where that failed.
         """
-        group = self._groups[fingerprint.id]
+        group = self._groups.get(fingerprint.id)
+        if group is None or not group.awaited:
+            return  # all was given up meanwhile
         group.awaited -= 1
         if group.incident is None:
             self._looked = None
@@ -285,13 +288,13 @@ class Storm:
         return self._bucket.free_at(now, 0 if may_take_reserve else self._reserve)
 
     def _candidates(self, now: float) -> Iterator[_Candidate]:
-        ready = self._ready()
-        if ready:
-            at = max(min(group.opens_at for group in ready), self._join_until)
-            yield _Candidate(at, any(_may_take_reserve(group) for group in ready if group.opens_at <= at), None)
+        for may in (True, False):
+            opens = [group.opens_at for group in self._ready() if _may_take_reserve(group) is may]
+            if opens:
+                yield _Candidate(max(min(opens), self._join_until), may, None)
         spent = []
         for incident in self._incidents:
-            due_at = incident.due_at()
+            due_at = incident.due_at(now)
             if due_at is not None:
                 critical = any(group.fresh and group.levelno >= logging.CRITICAL for group in incident.groups)
                 yield _Candidate(due_at, critical, incident)
@@ -339,6 +342,9 @@ class Storm:
     def _choose(self, due: list[_Candidate], now: float) -> list[_Candidate]:
         """Choose one of the mails that are due, or all of them to share one where tokens are scarce."""
         due.sort(key=lambda one: (not one.may_take_reserve, one.incident is not None, one.due_at))
+        # What opens shares one mail, whether it may take the reserve or goes along.
+        opening = [one for one in due if one.incident is None]
+        due = [one for one in due if one not in opening[1:]]
         if not due or self._bucket is None:
             return due[:1]
         free = self._bucket.free(now)
@@ -348,15 +354,17 @@ class Storm:
         return due[:1] if len(due) == 1 or free - self._reserve >= len(due) else due
 
     def _compose_all(self, now: float, wall: float) -> Digest | None:
-        opening = [group for group in self._opening if group.fresh]
+        opening = list(self._opening)
         incidents = [one for one in self._incidents if any(group.fresh for group in one.groups)]
-        return self._make(now, wall, opening, incidents) if opening or incidents else None
+        return self._make(now, wall, opening, incidents, flush=True) if opening or incidents else None
 
-    def _make(self, now: float, wall: float, opening: list[Group], incidents: list[Incident]) -> Digest:
-        flight = _Flight([], [], [], 0, list(incidents))
+    def _make(
+        self, now: float, wall: float, opening: list[Group], incidents: list[Incident], *, flush: bool = False
+    ) -> Digest:
+        flight = _Flight([], [], [], 0, [])
         reports: list[GroupReport] = []
         for incident in incidents:
-            reports += self._report_incident(incident, now, wall, flight)
+            reports += self._report_incident(incident, now, wall, flight, flush)
         thread = incidents[0].thread if len(incidents) == 1 and not opening else ""
         if opening:
             incident = self._announce(opening, now, wall, flight, reports)
@@ -390,16 +398,18 @@ class Storm:
                 self._end(group)
         return incident
 
-    def _report_incident(self, incident: Incident, now: float, wall: float, flight: _Flight) -> list[GroupReport]:
-        as_news = incident.news
+    def _report_incident(
+        self, incident: Incident, now: float, wall: float, flight: _Flight, flush: bool
+    ) -> list[GroupReport]:
         quiet = [group for group in incident.groups if incident.is_over(group, now)]
         speaking = [group for group in incident.groups if group.fresh or (group.owes_over and group in quiet)]
-        incident.told(now, as_news=as_news)
+        if incident.told(now, flushed=flush):
+            flight.incidents.append(incident)
         next_mail = wall + incident.mailed_at + incident.interval - now
         reports = []
         for group in speaking:
             over = group in quiet
-            kind: GroupKind = "over" if over else "news" if as_news else "digest"
+            kind: GroupKind = "over" if over else "news" if group.is_news else "digest"
             reports.append(self._report(group, kind, now, over, next_mail, flight))
             group.owes_over = True
         for group in incident.groups:
@@ -430,8 +440,8 @@ class Storm:
         flight = self._land(digest)
         for incident in flight.incidents:
             # A mail that was held up counts from when people could read it.
-            if digest.kind != "news":
-                incident.mailed_at = max(incident.mailed_at, now)
+            incident.mailed_at = max(incident.mailed_at, now)
+            self._looked = None
         return Settlement(flight.held)
 
     def failed(self, digest: Digest, now: float) -> None:  # noqa: ARG002  (one shape with the others)
@@ -440,7 +450,8 @@ class Storm:
         Raises:
             KeyError: The mail was accepted or rejected before.
         """
-        self._flights[digest.serial]  # noqa: B018
+        if digest.serial not in self._flights:
+            raise KeyError(digest.serial)
 
     def rejected(self, digest: Digest, now: float) -> Settlement:  # noqa: ARG002
         """Note that a mail never will be taken: its records are announced nowhere.
