@@ -117,8 +117,8 @@ class Digest:
 
     @property
     def is_lone(self) -> bool:
-        """Whether it announces one record of one new group and nothing else."""
-        return self.count == 1 and len(self.groups) == 1 and self.kind == "first"
+        """Whether it announces one record of one new group, kept whole, and nothing else."""
+        return self.count == 1 and len(self.groups) == 1 and self.kind == "first" and len(self.groups[0].items) == 1
 
     @property
     def items(self) -> tuple[Item, ...]:

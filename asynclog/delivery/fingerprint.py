@@ -22,7 +22,7 @@ from types import CodeType
 from typing import Any, Final
 
 from asynclog.captured import SLOTS_PER_FRAME, CapturedException, CapturedNode, Frames
-from asynclog.delivery.normal import normal_template
+from asynclog.delivery.normal import TEMPLATE_LENGTH, normal_template
 from asynclog.delivery.positions import file_stem, frame_keys, line_key, type_name
 from asynclog.digest import OTHER_ID
 from asynclog.render.frames import Generations
@@ -82,7 +82,7 @@ class Fingerprinter:
     Args:
         override: Called with the record, returns the name of its group, or ``None`` for the
             default. It may raise: the default stands in then.
-        on_error: Told what ``override`` raised.
+        on_error: Told what ``override`` raised, or looking at the record did.
     """
 
     def __init__(
@@ -98,12 +98,22 @@ class Fingerprinter:
         self._named: Generations[Fingerprint] = Generations(_KEPT)
 
     def of(self, fields: dict[str, Any], captured: Captured | CapturedException | None) -> Fingerprint:
-        """Return the group of a record.
+        """Return the group of a record; a record that is odd in any way gets its logger's.
 
         Args:
             fields: The record's attributes, as an entry carries them.
             captured: What was captured beyond them.
         """
+        try:
+            return self._of(fields, captured)
+        except Exception as error:  # an attribute of an unexpected type: it costs a group and not the record
+            if self._on_error is not None:
+                self._on_error(error)
+            logger = fields.get("name")
+            logger = logger if type(logger) is str else ""
+            return Fingerprint(_hash("odd", logger), logger=logger)
+
+    def _of(self, fields: dict[str, Any], captured: Captured | CapturedException | None) -> Fingerprint:
         name = fields.get("asynclog_group")
         if name is None and self._override is not None:
             name = self._ask(fields, captured)
@@ -144,6 +154,8 @@ class Fingerprinter:
             template = fields["msg"]
             if type(template) is not str:
                 template, is_built = _event(template), True
+        if len(template) > TEMPLATE_LENGTH:  # the cache holds thousands of them
+            template = template[:TEMPLATE_LENGTH]
         site = (fields["name"], fields["levelno"], fields["pathname"], fields["lineno"])
         found = self._logged.get((template, site))
         if found is None and is_built:

@@ -20,10 +20,10 @@ _VARYING: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MARK: Final = "#"
-# Characters that tell one template from another: the rest is only more of the same.
-_LENGTH: Final = 500
+#: Characters that tell one template from another: the rest is only more of the same.
+TEMPLATE_LENGTH: Final = 500
 
 
 def normal_template(message: str) -> str:
     """Return a message with ``#`` in place of numbers, ids, hashes and addresses."""
-    return _VARYING.sub(_MARK, message[:_LENGTH])
+    return _VARYING.sub(_MARK, message[:TEMPLATE_LENGTH])

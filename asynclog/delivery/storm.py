@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from asynclog import checks
 from asynclog.delivery.fingerprint import OTHER, Fingerprint
 from asynclog.delivery.groups import KEPT_FIRST, KEPT_LAST, NEWS_WINDOW, Group
 from asynclog.delivery.held import Held, Settlement
@@ -61,6 +62,10 @@ class StormOptions:
             default 1,000.
         kept_bytes: Estimated bytes that whole records may take; default 8 MiB.
         host: Name of this host in mails; default the system's.
+
+    Raises:
+        OptionTypeError: An option is of the wrong type.
+        OptionValueError: An option has a value it cannot take.
     """
 
     interval: tuple[float, float] = (60.0, 1800.0)
@@ -69,6 +74,12 @@ class StormOptions:
     groups: int = 1000
     kept_bytes: int = 8 * 1024 * 1024
     host: str = field(default_factory=socket.gethostname)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "interval", checks.interval("digest_interval", self.interval))
+        checks.integer("burst", self.burst, minimum=1)
+        checks.integer("groups", self.groups, minimum=1)
+        checks.integer("kept_bytes", self.kept_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,10 +449,13 @@ class Storm:
             The records whose outcome it is.
         """
         flight = self._land(digest)
+        # A mail that was held up counts from when people could read it.
         for incident in flight.incidents:
-            # A mail that was held up counts from when people could read it.
             incident.mailed_at = max(incident.mailed_at, now)
-            self._looked = None
+        for group in flight.groups:
+            group.mailed_at = max(group.mailed_at, now)
+            if group.incident is None:  # it returned meanwhile
+                group.opens_at = max(group.opens_at, now + self.options.interval[0])
         return Settlement(flight.held)
 
     def failed(self, digest: Digest, now: float) -> None:  # noqa: ARG002  (one shape with the others)

@@ -348,6 +348,18 @@ def test_a_function_that_raises_is_told_and_the_default_stands_in():
     assert [type(error) for error in told] == [ZeroDivisionError]
 
 
+def test_an_odd_record_gets_its_loggers_group():
+    told = []
+    by = Fingerprinter(on_error=told.append)
+    assert by.of(record("x", path=["no path"]), None).id == by.of(record("y", path={}), None).id
+    assert len(told) == 2
+
+
+def test_a_long_template_goes_by_its_beginning():
+    by = Fingerprinter()
+    assert by.of(record("x" * 10_000 + "%s", (1,)), None) is by.of(record("x" * 20_000 + "%s", (1,)), None)
+
+
 def test_a_message_that_is_no_string_has_a_group_too():
     by = Fingerprinter()
     assert by.of(record({"event": "paid", "order": 1}), None) is by.of(record({"event": "paid", "order": 2}), None)

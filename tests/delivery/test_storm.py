@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+import asynclog
 from asynclog.delivery.fingerprint import Fingerprint
 from asynclog.delivery.storm import Storm, StormOptions
 from asynclog.stats import UNCOUNTED
@@ -358,10 +359,22 @@ def test_a_mail_that_failed_keeps_its_numbers_and_later_records_go_to_a_later_on
 def test_the_interval_counts_from_when_a_mail_was_accepted(run):
     run.log(count=3)
     mail = run.storm.compose(0.0, WALL)
+    for second in range(600):
+        run.now = float(second)
+        run.log()
     run.now = 600.0
-    run.log(count=1)
     run.storm.accepted(mail, 600.0)
-    assert run.storm.due_at(600.0) >= 600.0
+    assert run.storm.due_at(600.0) == 660.0
+
+
+def test_a_group_that_returned_while_its_mail_was_held_up_waits_for_the_shortest_interval(run):
+    run.log(count=3)
+    mail = run.storm.compose(0.0, WALL)
+    run.now = 590.0
+    run.log()
+    run.now = 600.0
+    run.storm.accepted(mail, 600.0)
+    assert run.storm.due_at(600.0) == 660.0
 
 
 def test_a_rejected_mail_takes_its_records_along(run):
@@ -456,6 +469,12 @@ def test_a_record_that_counts_nowhere_is_mailed_and_not_counted(run):
     [(_, mail)] = run.mails
     assert (mail.count, len(mail.items)) == (0, 1)
     assert run.storm.pending() == 0
+
+
+@pytest.mark.parametrize("interval", [60, (60,), (0, 60), (1800, 60), ("60", 1800), (60, float("inf"))])
+def test_an_interval_has_to_be_two_growing_numbers(interval):
+    with pytest.raises((asynclog.OptionValueError, asynclog.OptionTypeError), match="digest_interval"):
+        StormOptions(interval=interval)
 
 
 def test_mails_of_an_hour_say_from_which_processes(run):
