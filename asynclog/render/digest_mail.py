@@ -10,8 +10,9 @@ from typing import Any
 
 from asynclog.digest import Digest
 from asynclog.render import words
-from asynclog.render.digest_view import Around, HeldUp, Limits, MailView, ViewMaker, level_name
+from asynclog.render.digest_view import ViewMaker, level_name
 from asynclog.render.mail import Mail, MailRenderer, clean_body, finished, safe_header, safe_subject
+from asynclog.render.mail_view import Around, HeldUp, Limits, MailView
 from asynclog.render.redact import Redactor
 from asynclog.render.templates_env import Templates
 from asynclog.threads import breathe
@@ -173,7 +174,9 @@ def plain_layout(view: MailView) -> str:
     lines: list[str] = []
     if view.rows:
         lines += [view.headline, "", *_facts(view.facts), ""]
-        lines += [f"{row.number}. {row.count_text}  {row.short_state}: {row.exception or row.what}" for row in view.rows]
+        lines += [
+            f"{row.number}. {row.count_text}  {row.short_state}: {row.exception or row.what}" for row in view.rows
+        ]
     for group in view.groups:
         lines += ["", *([f"{group.number}."] if view.rows else []), group.headline, group.exception or group.what]
         lines += [group.message] if group.message else []

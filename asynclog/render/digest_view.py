@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from asynclog.digest import Digest, GroupReport
 from asynclog.render import words
@@ -15,6 +14,7 @@ from asynclog.render.carried import lead_up_of
 from asynclog.render.frames_view import Place, Run, folded, innermost, runs
 from asynclog.render.group_facts import GroupFacts, group_facts
 from asynclog.render.mail import clean_body
+from asynclog.render.mail_view import Around, Fact, GroupView, HeldUp, LeadUpView, Limits, MailView, RecordView
 from asynclog.render.redact import Redactor
 from asynclog.threads import breathe
 from asynclog.values import Item
@@ -22,167 +22,11 @@ from asynclog.values import Item
 #: The newest record may be this old, in seconds, and "still happening" is still said.
 STILL = 300.0
 
-_HEADLINE_EXCEPTION = 200
-_HEADLINE_MESSAGE = 600
+# Both, the count and the host fit the first 200 pixels of a phone's screen; the record's text has
+# them whole.
+_HEADLINE_TEXT = 110
+_HEADLINE_ALONE = 180
 _LEAD_UP_LINE = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What a mail says of the process it comes from.
-
-    Attributes:
-        app: The application's name; empty: unknown.
-        environment: Such as ``"production"``; empty: unknown.
-        release: The version that runs; empty: unknown.
-    """
-
-    app: str = ""
-    environment: str = ""
-    release: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HeldUp:
-    """Why a mail comes late.
-
-    Attributes:
-        since: Wall time since when the server did not take mails.
-        until: Wall time when it took them again: now.
-        reason: What it said, in a few words; without secrets.
-    """
-
-    since: float
-    until: float
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of everything a mail has room for.
-
-    Attributes:
-        groups: Groups that are shown in full.
-        rows: Rows of the overview.
-        text: Characters of one record's text.
-        lead_up: Lead-up records of one record.
-        facts: Rows of one group's facts.
-    """
-
-    groups: int = 12
-    rows: int = 60
-    text: int = 16_000
-    lead_up: int = 20
-    facts: int = 30
-
-    def smaller(self) -> Limits:
-        """Return limits for about half of it."""
-        return Limits(
-            max(self.groups * 2 // 3, 1),
-            max(self.rows * 2 // 3, 10),
-            max(self.text // 2, 300),
-            self.lead_up * 2 // 3,
-            max(self.facts * 2 // 3, 6),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A row with a label, such as ``host`` and ``web-1``."""
-
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class LeadUpView:
-    """A record that led up to one: time, level, logger and message, each a text."""
-
-    time: str
-    level: str
-    logger: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordView:
-    """A record that was kept whole.
-
-    Attributes:
-        title: Which one it is: "First of these, 03:02:11.123, process 4711".
-        short: Its text with library frames folded.
-        lead_up: The records that led up to it, oldest first.
-        full: Its text whole, where ``short`` left something out; else empty.
-    """
-
-    title: str
-    short: tuple[Run, ...]
-    lead_up: tuple[LeadUpView, ...] = ()
-    full: tuple[Run, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GroupView:
-    """One group.
-
-    Attributes:
-        number: 1, 2, …, its place in the mail.
-        state: ``"over"`` or ``"on"``, for the colour.
-        headline: "4,312× in 58 s, still happening (2 s ago)".
-        count: Records that this mail announces for the first time, as a number.
-        short_state: "still happening" or "over since 03:12", for the overview.
-        what: "ValueError in shop.checkout".
-        exception: "ValueError: not a number", or empty.
-        message: The record's message, or empty where it says nothing new.
-        hosts: Where it comes from.
-        facts: The rows that a reader wants first: app, environment, host, release, route, place,
-            next mail, delay.
-        more: The rows that can wait: counts, times, processes, request facts.
-        records: Records kept whole.
-        note: Said in place of records where there are none, or empty.
-    """
-
-    number: int
-    state: str
-    headline: str
-    count: int
-    short_state: str
-    what: str
-    exception: str
-    message: str
-    hosts: str
-    facts: tuple[Fact, ...]
-    more: tuple[Fact, ...]
-    records: tuple[RecordView, ...]
-    note: str = ""
-
-    @property
-    def count_text(self) -> str:
-        """The number as it is shown: "4,312×"."""
-        return f"{words.number(self.count)}×"
-
-
-@dataclass(frozen=True, slots=True)
-class MailView:
-    """A mail.
-
-    Attributes:
-        subject: Its subject.
-        headline: Of a mail about several groups: what it is about in all; else the group's.
-        state: ``"over"`` or ``"on"``.
-        facts: Of a mail about several groups: app, environment, host, release and delay.
-        rows: All groups, for the overview; empty where there is one.
-        groups: The groups that are shown in full.
-        notes: What was left out, and over what the counts go.
-    """
-
-    subject: str
-    headline: str
-    state: str
-    facts: tuple[Fact, ...]
-    rows: tuple[GroupView, ...]
-    groups: tuple[GroupView, ...]
-    notes: tuple[str, ...]
 
 
 class ViewMaker:
@@ -198,7 +42,13 @@ class ViewMaker:
     """
 
     def __init__(
-        self, digest: Digest, subject: str, around: Around, redactor: Redactor | None, now: float, held_up: HeldUp | None
+        self,
+        digest: Digest,
+        subject: str,
+        around: Around,
+        redactor: Redactor | None,
+        now: float,
+        held_up: HeldUp | None,
     ) -> None:
         self._digest = digest
         self._subject = subject
@@ -254,14 +104,16 @@ class ViewMaker:
         return (*self._where(hosts), *self._delay())
 
     def _where(self, hosts: Sequence[str], release: str = "") -> list[Fact]:
+        """Return app, environment, host and release as one row: four would push the rest off the screen."""
         around = self._around
-        pairs = (
-            ("app", around.app),
-            ("environment", around.environment),
-            ("host", self._listed(hosts)),
-            ("release", release or around.release),
-        )
-        return [Fact(label, self._line(value, 200)) for label, value in pairs if value]
+        text = around.app
+        if around.environment:
+            text = f"{text} ({around.environment})" if text else around.environment
+        if hosts:
+            text += f"{' ' * bool(text)}on host{'s' * (len(hosts) > 1)} {self._listed(hosts)}"
+        if release or around.release:
+            text += f"{', ' * bool(text)}release {release or around.release}"
+        return [Fact("from", self._line(text, 300))] if text else []
 
     def _delay(self) -> list[Fact]:
         held = self._held_up
@@ -277,7 +129,9 @@ class ViewMaker:
         if len(groups) > 1 and rows < len(groups):
             left = groups[rows:]
             records = sum(group.count for group in left)
-            notes.append(f"{len(left):,} more problems with {records:,} records are not listed: the mail would be too long.")
+            notes.append(
+                f"{len(left):,} more problems with {records:,} records are not listed: the mail would be too long."
+            )
         if shown < len(groups):
             notes.append(f"The first {shown:,} of {len(groups):,} problems are shown in full.")
         notes.append(
@@ -301,8 +155,8 @@ class ViewMaker:
             count=group.count,
             short_state=self._short_state(group),
             what=self._line(facts.what, 200),
-            exception=self._line(facts.exception, _HEADLINE_EXCEPTION),
-            message=self._line(facts.message, _HEADLINE_MESSAGE),
+            exception=self._line(facts.exception, _HEADLINE_TEXT if facts.message else _HEADLINE_ALONE),
+            message=self._line(facts.message, _HEADLINE_TEXT if facts.exception else _HEADLINE_ALONE),
             hosts=self._line(self._listed(group.hosts), 200),
             facts=tuple(self._facts(group, facts, place)) if shown else (),
             more=tuple(self._more(group, facts))[: limits.facts] if shown else (),
@@ -320,7 +174,9 @@ class ViewMaker:
             if group.count == 0:
                 return f"{over}, {words.number(group.total)}× in all"
             return f"{count}, {over}"
-        word = {"first": "new, ", "again": "back after quiet, ", "news": "ten times as often as before, "}.get(group.kind, "")
+        word = {"first": "new, ", "again": "back after quiet, ", "news": "ten times as often as before, "}.get(
+            group.kind, ""
+        )
         if group.count == 1 and group.total == 1 and self._now - group.last_seen <= STILL:
             return f"{count}, new ({words.ago(self._now - group.last_seen)})"
         return f"{count}, {word}{self._still(group.last_seen)}"
@@ -369,17 +225,30 @@ class ViewMaker:
     def _records(self, group: GroupReport, limits: Limits) -> tuple[RecordView, ...]:
         items = group.items
         firsts = len(group.first_items)
-        found = []
+        found: list[RecordView] = []
+        seen: set[str] = set()
         for index, item in enumerate(items):
             which = "The record" if group.count <= 1 else ("One of the first" if index < firsts else "One of the last")
             # The first says most; the others show what changed.
             limit = limits.text if index == 0 else limits.text // 3
-            found.append(self._record(which, item, limit, limits, in_full=index == 0))
+            found.append(
+                self._record(which, self._once(self._text(item), seen), item, limit, limits, in_full=index == 0)
+            )
         return tuple(found)
 
-    def _record(self, which: str, item: Item, limit: int, limits: Limits, *, in_full: bool) -> RecordView:
+    @staticmethod
+    def _once(text: str, seen: set[str]) -> str:
+        """Return a text without a traceback that was shown already."""
+        head, mark, traceback = text.partition("Traceback (most recent call last):\n")
+        if not mark:
+            return text
+        if traceback in seen:
+            return f"{head}… the same traceback as above"
+        seen.add(traceback)
+        return text
+
+    def _record(self, which: str, text: str, item: Item, limit: int, limits: Limits, *, in_full: bool) -> RecordView:
         breathe()
-        text = self._text(item)
         short = folded(text)
         full = runs(text) if in_full and any(run.kind == "folded" for run in short) else ()
         record = item.record

@@ -16,7 +16,9 @@ from asynclog.render.app_frames import is_app_file
 Kind: TypeAlias = Literal["text", "app", "library", "folded"]
 
 # Inside an exception group every line has a margin.
-_FRAME = re.compile(r'(?P<indent>[ |]{0,120}+)File "(?P<file>[^"\n]{1,1000})", line (?P<line>\d{1,9}), in (?P<name>[^\n]{1,500})')
+_FRAME = re.compile(
+    r'(?P<indent>[ |]{0,120}+)File "(?P<file>[^"\n]{1,1000})", line (?P<line>\d{1,9}), in (?P<name>[^\n]{1,500})'
+)
 _MARGIN = re.compile(r"[ |]*+")
 # Source, carets and "[Previous line repeated …]": a frame has no more lines than that. A statement
 # over several lines has a few more from 3.13 on.

@@ -291,7 +291,7 @@ def redactor(name: str, value: Any) -> Redactor | None:
         return Redactor(function=value)
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, Mapping)):
         return Redactor(_checked_names(name, value))
-    checks.bad_type(name, value, "give True, False, a list of names to hide, a function, or a Redactor")
+    return checks.bad_type(name, value, "give True, False, a list of names to hide, a function, or a Redactor")
 
 
 def _checked_names(option: str, names: Any) -> list[str]:

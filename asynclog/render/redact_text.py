@@ -13,7 +13,8 @@ from asynclog.render.secrets import MASK
 
 # A name, perhaps in quotes, and what divides it from its value; the value's own quote comes after.
 _NAME = re.compile(
-    r"""(?<![\w.\-])([\w.\-]{1,256}+)(\\{0,3}["'])?[ \t]{0,4}+(=>|%3[dD]|[=:](?!=)|,(?=[ \t]{0,4}\\{0,3}b?["']))[ \t]{0,4}+"""
+    r"""(?<![\w.\-])([\w.\-]{1,256}+)(\\{0,3}["'])?[ \t]{0,4}+"""
+    r"""(=>|%3[dD]|[=:](?!=)|,(?=[ \t]{0,4}\\{0,3}b?["']))[ \t]{0,4}+"""
 )
 _QUOTE = re.compile(r"""[bBrRfFuU]{0,2}(\\{0,3})(["'])""")
 # What JSON and Python write for a value that is none.
@@ -142,7 +143,9 @@ def _is_api_key(text: str, start: int, name: str) -> bool:
 
 def _opens_a_pair(text: str, start: int) -> bool:
     """Say whether a name in quotes is the first of a pair, as headers are listed: ``('cookie', '…')``."""
-    return text[max(start - 6, 0) : start].rstrip("\\\"'bB").endswith(("(", "["))
+    before = text[max(start - 10, 0) : start].rstrip("\\\"'bB")
+    # A pair in JSON is a list within a list; ['password', 'email'] are fields that are missing.
+    return before.endswith("(") or (before.endswith("[") and before[:-1].rstrip().endswith(("[", ",")))
 
 
 def _is_code(text: str, start: int) -> bool:

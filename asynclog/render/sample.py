@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asynclog.render.digest_view import Fact, GroupView, LeadUpView, MailView, RecordView
+from asynclog.render.mail_view import Fact, GroupView, LeadUpView, MailView, RecordView
 from asynclog.render.frames_view import Run
 
 _SHORT = (

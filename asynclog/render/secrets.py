@@ -22,9 +22,7 @@ _LONGEST_KEY = 16_384
 # Up to the last "@" before the path: a password may hold one.
 _URL = re.compile(r"://([^\s/?#:@\"'<>]{0,256}+):([^\s/?#\"'<>]{1,512})@")
 _SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,4}+)([A-Za-z0-9._~+/=\-]{6,}+)", re.IGNORECASE)
-_JWT = re.compile(
-    r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{5,}+\.[A-Za-z0-9_\-]{5,}+(?:\.[A-Za-z0-9_\-]*+){0,3}+"
-)
+_JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{5,}+\.[A-Za-z0-9_\-]{5,}+(?:\.[A-Za-z0-9_\-]*+){0,3}+")
 # Key ids and tokens that their makers gave a prefix to be found by.
 _PREFIXED = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
@@ -39,7 +37,17 @@ _CARD = re.compile(
     r"(?![\w\-]|\.[0-9])"
 )
 _DIGITS = re.compile(r"[0-9]{4}[ \-]?[0-9]{4}")
-_CLUES = ("://", "PRIVATE KEY-----", "PRIVATE KEY BLOCK-----", "eyJ", "AKIA", "ASIA", "AGPA", "AIDA", "AROA")
+_CLUES: tuple[str, ...] = (
+    "://",
+    "PRIVATE KEY-----",
+    "PRIVATE KEY BLOCK-----",
+    "eyJ",
+    "AKIA",
+    "ASIA",
+    "AGPA",
+    "AIDA",
+    "AROA",
+)
 _CLUES += ("ANPA", "ANVA", "gh", "glpat-", "xox", "k_live_", "k_test_")
 _LOWER_CLUES = ("bearer", "basic")
 

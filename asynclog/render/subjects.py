@@ -75,7 +75,11 @@ class Subjects:
             more: Groups that share the mail with it.
         """
         short = exc_type.rpartition(".")[2]
-        fields = self._fields(first) if first is not None else {"app": self._app or "", "environment": self._environment or ""}
+        fields = (
+            self._fields(first)
+            if first is not None
+            else {"app": self._app or "", "environment": self._environment or ""}
+        )
         fields |= {"levelname": levelname, "name": name, "exc_type": short, "place": place or name}
         rest = f" and {more:,} more" if more else ""
         if self._template is not None:

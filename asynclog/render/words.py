@@ -76,7 +76,8 @@ def cut(text: str, limit: int) -> str:
         return text
     head = max(limit // 3, 1)
     tail = max(limit - head, 1)
-    return f"{text[:head]}\n[… {len(text) - head - tail:,} characters cut here: the mail would be too long …]\n{text[-tail:]}"
+    left = len(text) - head - tail
+    return f"{text[:head]}\n[… {left:,} characters cut here: the mail would be too long …]\n{text[-tail:]}"
 
 
 def cut_line(text: str, limit: int) -> str:

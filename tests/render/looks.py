@@ -1,6 +1,6 @@
 """Mails in a real browser. Run as a module it writes the pictures of the docs.
 
-    python -m tests.render.looks docs/images
+python -m tests.render.looks docs/images
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def browser() -> Iterator[Any]:
 @contextmanager
 def shown(chromium: Any, html: str, width: int, scheme: str) -> Iterator[Any]:
     """Show a mail; whatever it would fetch is noted in ``page.asked``."""
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=True)
+    context = chromium.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=True
+    )
     try:
         page = context.new_page()
         asked: list[str] = []

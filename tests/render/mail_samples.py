@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import linecache
 import logging
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 from asynclog.digest import Digest, GroupReport
 from asynclog.render.carried import FACTS, LEAD_UP, LeadUp
 from asynclog.render.digest_mail import DigestRenderer
-from asynclog.render.digest_view import Around, HeldUp
+from asynclog.render.mail_view import Around, HeldUp
 from asynclog.render.mail import SEVEN_BIT_POLICY, MailRenderer
 from asynclog.render.redact import Redactor
 from asynclog.render.subjects import Subjects
@@ -29,21 +30,57 @@ REQUEST = {
 _format = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s").format
 
 
-def pay(payload: str) -> Any:
-    return json.loads(payload)
+_SOURCES = {
+    "/srv/shop/shop/checkout.py": """
+def checkout(cart):
+    return pay(cart.total, currency="EUR")
 
 
-def failure(payload: str = '{"amount": }') -> Any:
+def pay(amount, currency):
+    return client.charge(amount, currency)
+""",
+    "/srv/shop/venv/lib/python3.12/site-packages/payments/client.py": """
+def charge(amount, currency):
+    return request("POST", "/charges", amount, currency)
+""",
+    "/srv/shop/venv/lib/python3.12/site-packages/payments/transport.py": """
+def request(method, path, *body):
+    raise ProviderError(text)
+""",
+}
+
+
+class ProviderError(ConnectionError):
+    """What a library raises."""
+
+
+ProviderError.__module__ = "payments"
+
+
+def failure(text: str = "the provider answered 503 Service Unavailable") -> Any:
+    """Raise in an app that is a few files that were never written, by way of a library."""
+    names: dict[str, Any] = {"ProviderError": ProviderError, "text": text}
+    for file, source in _SOURCES.items():
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        exec(compile(source, file, "exec"), names)
+    names["client"] = SimpleNamespace(charge=names["charge"])
     try:
-        pay(payload)
-    except ValueError:
-        return sys.exc_info()
+        names["checkout"](SimpleNamespace(total=1250))
+    except ProviderError:
+        kind, error, traceback = sys.exc_info()
+        assert traceback is not None
+        return kind, error, traceback.tb_next
     raise AssertionError("nothing was raised")
 
 
 def item(msg: str = "payment of cart %s failed", *, ago: float = 60.0, exc_info: Any = "sample", **fields: Any) -> Item:
     facts: dict[str, Any] = {"msg": msg, "name": "shop.checkout", "levelno": 40, "levelname": "ERROR"}
-    facts |= {"args": (17,) if "%s" in msg else (), "created": NOW - ago, "process": 4711}
+    facts |= {
+        "args": (17,) if "%s" in msg else (),
+        "created": NOW - ago,
+        "msecs": (NOW - ago) % 1 * 1000,
+        "process": 4711,
+    }
     facts["exc_info"] = failure() if exc_info == "sample" else exc_info
     facts[FACTS] = REQUEST
     record = logging.makeLogRecord(facts | fields)
@@ -62,8 +99,8 @@ def group(**fields: Any) -> GroupReport:
         "id": "3f9a1c0b7d2e4855",
         "kind": "digest",
         "place": "shop.checkout.pay",
-        "exc_type": "json.decoder.JSONDecodeError",
-        "root_type": "json.decoder.JSONDecodeError",
+        "exc_type": "payments.ProviderError",
+        "root_type": "payments.ProviderError",
         "logger": "shop.checkout",
         "levelno": 40,
         "count": 4312,
@@ -88,9 +125,14 @@ def digest(*groups: GroupReport, **fields: Any) -> Digest:
     return Digest(**(facts | fields))
 
 
-def renderer(*, templates: Any = None, redact: bool = True, policy: Any = SEVEN_BIT_POLICY, **fields: Any) -> DigestRenderer:
+def renderer(
+    *, templates: Any = None, redact: bool = True, policy: Any = SEVEN_BIT_POLICY, **fields: Any
+) -> DigestRenderer:
     subjects = Subjects(
-        template=fields.get("subject"), app=fields.get("app", "shop"), environment="production", handler=fields.get("handler")
+        template=fields.get("subject"),
+        app=fields.get("app", "shop"),
+        environment="production",
+        handler=fields.get("handler"),
     )
     mails = MailRenderer(
         fields.get("sender", "app@example.com"),
@@ -134,7 +176,9 @@ def outage() -> Digest:
 
 def samples() -> dict[str, tuple[Digest, HeldUp | None]]:
     """The mails that are looked at, by name."""
-    first = group(kind="first", count=1, total=1, since=NOW - 0.3, last_seen=NOW - 0.3, next_mail=NOW + 60, last_items=())
+    first = group(
+        kind="first", count=1, total=1, since=NOW - 0.3, last_seen=NOW - 0.3, next_mail=NOW + 60, last_items=()
+    )
     over = group(
         kind="over", count=37, total=4350, over_since=NOW - 300, last_seen=NOW - 300, next_mail=None, since=NOW - 900
     )
