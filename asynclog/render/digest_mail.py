@@ -71,8 +71,16 @@ class DigestRenderer:
         subject = self._subject(digest)
         maker = ViewMaker(digest, subject, self._around, self._redactor, now, held_up)
         room = min(limit or SIZE_LIMIT, SIZE_LIMIT)
-        limits = self._limits
         headers = self._headers(digest, subject, batch_id)
+        try:
+            return self._fitting(maker, headers, digest, room)
+        except Exception as error:
+            # A mistake of ours, and an error at three in the morning: its mail leaves all the same.
+            self._tell_failure(f"a mail could not be laid out ({type(error).__name__}), so it went in short")
+            return self._finished(headers, self._bare(digest, room), None, digest)
+
+    def _fitting(self, maker: ViewMaker, headers: list[tuple[str, str]], digest: Digest, room: int) -> Mail:
+        limits = self._limits
         failed = False
         for _ in range(_ATTEMPTS):
             view = maker.make(limits)
@@ -88,15 +96,29 @@ class DigestRenderer:
             # Of a user's templates perhaps, which say more than they are given.
             text = words.cut(plain_layout(view), max(room // 8, 500))
             mail = self._finished(headers, text, None, digest)
-        self.failures += failed
         return mail
+
+    def _tell_failure(self, text: str) -> None:
+        self.failures += 1
+        if self._on_failure is not None:
+            self._on_failure(text)
+
+    def _bare(self, digest: Digest, room: int) -> str:
+        """Return numbers and texts, with as little that could go wrong as can be."""
+        parts = []
+        for group in digest.groups[:100]:
+            place = f" in {group.place}" if group.place else ""
+            where = f" on {', '.join(group.hosts)}" if group.hosts else ""
+            parts.append(f"{group.count:,}× {group.exc_type or group.logger}{place}{where}")
+            parts += [words.cut(item.text, 4_000) for item in group.items[:1]]
+        text = words.cut("\n".join(parts), max(room // 8, 500))
+        return text if self._redactor is None else self._redactor.text(text)
 
     def _laid_out(self, view: MailView) -> tuple[str, str | None]:
         try:
             return self._templates.render(view)
         except Exception as error:
-            if self._on_failure is not None:
-                self._on_failure(f"a mail's template raised {type(error).__name__}, so it went in plain text")
+            self._tell_failure(f"a mail's template raised {type(error).__name__}, so it went in plain text")
             return plain_layout(view), None
 
     def _finished(self, headers: list[tuple[str, str]], text: str, html: str | None, digest: Digest) -> Mail:

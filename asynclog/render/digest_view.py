@@ -24,8 +24,8 @@ STILL = 300.0
 
 # Both, the count and the host fit the first 200 pixels of a phone's screen; the record's text has
 # them whole.
-_HEADLINE_TEXT = 110
-_HEADLINE_ALONE = 180
+_HEADLINE_TEXT = 80
+_HEADLINE_ALONE = 120
 _LEAD_UP_LINE = 300
 
 
@@ -155,8 +155,8 @@ class ViewMaker:
             count=group.count,
             short_state=self._short_state(group),
             what=self._line(facts.what, 200),
-            exception=self._line(facts.exception, _HEADLINE_TEXT if facts.message else _HEADLINE_ALONE),
-            message=self._line(facts.message, _HEADLINE_TEXT if facts.exception else _HEADLINE_ALONE),
+            exception=self._headed(facts.exception, _HEADLINE_TEXT if facts.message else _HEADLINE_ALONE),
+            message=self._headed(facts.message, _HEADLINE_TEXT if facts.exception else _HEADLINE_ALONE),
             hosts=self._line(self._listed(group.hosts), 200),
             facts=tuple(self._facts(group, facts, place)) if shown else (),
             more=tuple(self._more(group, facts))[: limits.facts] if shown else (),
@@ -286,6 +286,11 @@ class ViewMaker:
         if known is None:
             known = self._clean[text] = self._redactor.text(text)
         return known
+
+    def _headed(self, text: str, limit: int) -> str:
+        """Return a text for the head of the mail: its middle left out, since it follows whole below."""
+        line = clean_body(" ".join(self._redacted(text).split()))
+        return line if len(line) <= limit else f"{line[: limit * 2 // 3]} … {line[-limit // 3 :]}"
 
     def _line(self, text: str, limit: int) -> str:
         """Return a text as one line without secrets, cut in the middle."""

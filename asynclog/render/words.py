@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
+_AGES = 3e9
+
+
 def number(count: int) -> str:
     """Return ``4,312``."""
     return f"{count:,}"
@@ -12,6 +15,8 @@ def number(count: int) -> str:
 
 def span(seconds: float) -> str:
     """Return ``58 s``, ``47 min``, ``3 h 20 min`` or ``2 days``; what is negative counts as nothing."""
+    if not seconds < _AGES:  # not a number, or from a clock that was wrong by centuries
+        return "a long time"
     seconds = max(seconds, 0.0)
     if seconds < 120:
         return f"{seconds:.0f} s"
@@ -31,6 +36,8 @@ def ago(seconds: float) -> str:
 
 def rate(per_second: float) -> str:
     """Return ``74 a second``, ``12 a minute`` or ``3 an hour``."""
+    if not 0 <= per_second < _AGES:
+        return "unknown"
     for factor, unit in ((1, "second"), (60, "minute"), (3600, "hour")):
         many = per_second * factor
         if many >= 9.95:

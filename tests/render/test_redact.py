@@ -198,17 +198,34 @@ def test_any_text_is_redacted_without_raising_and_twice_is_as_once(text):
     assert redact.text(once) == once
 
 
-@given(st.from_regex(r"[A-Za-z0-9]{8,20}", fullmatch=True), st.sampled_from(["password", "api_key", "Set-Cookie", "X-Auth-Token"]))
+@given(
+    st.from_regex(r"[A-Za-z0-9]{8,20}", fullmatch=True),
+    st.sampled_from(["password", "api_key", "Set-Cookie", "X-Auth-Token"]),
+)
 def test_a_named_value_never_stays(value, name):
     secret = f"q9{value}"
-    for text in (f"{name}={secret}", f"{name}: {secret}", f'{{"{name}": "{secret}"}}', f"{{'{name}': '{secret}'}}", f"?a=b&{name}={secret}"):
+    for text in (
+        f"{name}={secret}",
+        f"{name}: {secret}",
+        f'{{"{name}": "{secret}"}}',
+        f"{{'{name}': '{secret}'}}",
+        f"?a=b&{name}={secret}",
+    ):
         assert secret not in redact.text(f"before {text} after")
 
 
 HOSTILE = [
     *("token=", 'password="', "token=[", "://a:", "eyJ", "-----BEGIN PRIVATE KEY-----", "a.", "Bearer ", "4111-"),
     *("411", 'token="\\', "('cookie', '", '"password: \\"', "://u:p", "ghp_a", "api key", "key: ", "password\t", "("),
-    *("x" * 64 + "=", f"://{'a' * 200}:{'b' * 400}", '  File "a", line 1\n    token=[', "token={'", "[[[[token=", "\\", " "),
+    *(
+        "x" * 64 + "=",
+        f"://{'a' * 200}:{'b' * 400}",
+        '  File "a", line 1\n    token=[',
+        "token={'",
+        "[[[[token=",
+        "\\",
+        " ",
+    ),
     *("cookie: ", "-----BEGIN ", "a" * 300, "token=" + "\\" * 60 + '"'),
 ]
 
