@@ -24,7 +24,7 @@ STILL = 300.0
 
 # Both, the count and the host fit the first 200 pixels of a phone's screen; the record's text has
 # them whole.
-_HEADLINE_TEXT = 80
+_HEADLINE_TEXT = 70
 _HEADLINE_ALONE = 120
 _LEAD_UP_LINE = 300
 
@@ -174,7 +174,7 @@ class ViewMaker:
             if group.count == 0:
                 return f"{over}, {words.number(group.total)}× in all"
             return f"{count}, {over}"
-        word = {"first": "new, ", "again": "back after quiet, ", "news": "ten times as often as before, "}.get(
+        word = {"first": "new, ", "again": "back after quiet, ", "news": "10× as often as before, "}.get(
             group.kind, ""
         )
         if group.count == 1 and group.total == 1 and self._now - group.last_seen <= STILL:

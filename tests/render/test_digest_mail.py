@@ -137,7 +137,7 @@ def test_the_text_says_what_the_html_says(name):
         ({"kind": "first", "count": 1, "total": 1, "last_seen": NOW - 0.1}, "1×, new (just now)"),
         ({"kind": "first", "count": 3, "total": 3}, "3× in 58 s, new, still happening (2 s ago)"),
         ({"kind": "again", "count": 3}, "3× in 58 s, back after quiet, still happening (2 s ago)"),
-        ({"kind": "news", "count": 9999}, "9,999× in 58 s, ten times as often as before, still happening (2 s ago)"),
+        ({"kind": "news", "count": 9999}, "9,999× in 58 s, 10× as often as before, still happening (2 s ago)"),
         ({"last_seen": NOW - 2400, "since": NOW - 2460}, "4,312× in 60 s, last seen %s (40 min ago)"),
         ({"kind": "over", "over_since": NOW - 600, "last_seen": NOW - 600, "since": NOW - 700}, "4,312× in 100 s, over since %s"),
         ({"kind": "over", "over_since": NOW - 600, "count": 0, "total": 88}, "over since %s, 88× in all"),
