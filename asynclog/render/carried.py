@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, NamedTuple
 
+from asynclog.plain import OBJECT_SIZE
 from asynclog.render.jsonline import JSONValue
 
 #: The attribute with what the ``context=`` providers said: a dictionary of plain values.
@@ -44,6 +45,12 @@ def facts_of(record: logging.LogRecord) -> dict[str, JSONValue]:
     """Return what the ``context=`` providers said of a record."""
     found = record.__dict__.get(FACTS)
     return found if isinstance(found, dict) else {}
+
+
+def carried_size(carried: dict[str, Any]) -> int:
+    """Estimate the bytes that facts and lead-up records take."""
+    texts = sum(len(one.msg) + OBJECT_SIZE for one in carried.get(LEAD_UP, ()))
+    return texts + sum(len(str(value)) for value in carried.get(FACTS, {}).values())
 
 
 def lead_up_of(record: logging.LogRecord) -> tuple[LeadUp, ...]:
