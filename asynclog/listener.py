@@ -20,6 +20,7 @@ from asynclog.capture.record import capture_late
 from asynclog.clock import SYSTEM_CLOCK, Clock
 from asynclog.delivery.drops import REFUSED, DropNews
 from asynclog.delivery.lane import Lane
+from asynclog.delivery.storm_lane import StormLane
 from asynclog.flushing import FlushRequest, may_wait, wait_for
 from asynclog.foreign import ForeignReader
 from asynclog.fork import process_state
@@ -145,7 +146,8 @@ class QueueListener(logging.handlers.QueueListener):
         bit = self._next_bit
         self._next_bit <<= 1
         name = unused_name(sink.label, [lane.name for lane in lanes])
-        return Lane(sink, handler, self.options, bounds, self.board, self.inner.ledger, name, bit, self.clock)
+        kind = StormLane if sink.folds else Lane
+        return kind(sink, handler, self.options, bounds, self.board, self.inner.ledger, name, bit, self.clock)
 
     def _report(self, lane: Lane) -> None:
         note = getattr(lane.sink, "tls_note", None)

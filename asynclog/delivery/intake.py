@@ -135,7 +135,7 @@ class Intake:
     # -- on the formatting thread ---------------------------------------------------------------
 
     def _format_all(self, pending: list[_Pending]) -> None:
-        slice_ends = time.perf_counter() + SLICE
+        pace = pacer()
         done = self._done
         for fields, captured, size, shared in pending:
             levelno = fields["levelno"]
@@ -144,9 +144,7 @@ class Intake:
             except BaseException as error:  # out of memory, or a fault of ours
                 self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
                 done.append((shared, levelno))
-            if time.perf_counter() >= slice_ends:
-                real_sleep(PAUSE)
-                slice_ends = time.perf_counter() + SLICE
+            pace()
 
     def _finished(
         self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None
@@ -216,6 +214,19 @@ class Intake:
         self._pending = []
         self._done = collections.deque()
         self._thread = SinkThread(f"{self.lane.name}: formatting")
+
+
+def pacer() -> Callable[[], None]:
+    """Return what a long work on a thread of ours calls between its pieces, to let the app's threads in."""
+    slice_ends = time.perf_counter() + SLICE
+
+    def pace() -> None:
+        nonlocal slice_ends
+        if time.perf_counter() >= slice_ends:
+            real_sleep(PAUSE)
+            slice_ends = time.perf_counter() + SLICE
+
+    return pace
 
 
 def _strip(record: logging.LogRecord) -> None:
