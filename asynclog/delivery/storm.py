@@ -21,25 +21,20 @@ a group, say when the next mail is due, and give the right to send it to one tak
 
 from __future__ import annotations
 
-import logging
-import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from asynclog import checks
 from asynclog.delivery.fingerprint import OTHER, Fingerprint
 from asynclog.delivery.groups import KEPT_FIRST, KEPT_LAST, NEWS_WINDOW, Group
 from asynclog.delivery.held import Held, Settlement
 from asynclog.delivery.incident import Incident
 from asynclog.delivery.limit import TokenBucket
+from asynclog.delivery.pace import JOIN, RESERVE, Candidate, choose, incident_candidate, opening_candidates
+from asynclog.delivery.storm_options import StormOptions
 from asynclog.digest import KINDS, Digest, GroupKind, GroupReport
 from asynclog.values import Item, SharedOutcome
 
-#: Seconds within which groups that open share a mail.
-JOIN: Final = 10.0
-#: Tokens that digests leave to new groups and to CRITICAL.
-RESERVE: Final = 3
 # Whole records that are rendered a second at most for the sake of "the newest", over all groups.
 _SAMPLES_A_SECOND: Final = 50
 # A share of the groups that is forgotten at once, so that the search for them costs little.
@@ -47,54 +42,6 @@ _EVICTED_SHARE: Final = 0.1
 # Seconds until the groups are searched again where none could be forgotten.
 _SEARCH_AGAIN: Final = 1.0
 _NEVER: Final = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class StormOptions:
-    """How storm control paces mails and what it keeps.
-
-    Args:
-        interval: Seconds between the mails of a group, at first and at most; default 60 and 1800.
-        rate: Mails that come back to the bucket and the seconds in which they do; default 30 in
-            3600; ``None``: no bucket.
-        burst: Mails that the bucket holds; default 10.
-        groups: Groups that are kept; the records of further ones are counted under "other";
-            default 1,000.
-        kept_bytes: Estimated bytes that whole records may take; default 8 MiB.
-        host: Name of this host in mails; default the system's.
-
-    Raises:
-        OptionTypeError: An option is of the wrong type.
-        OptionValueError: An option has a value it cannot take.
-    """
-
-    interval: tuple[float, float] = (60.0, 1800.0)
-    rate: tuple[int, float] | None = (30, 3600.0)
-    burst: int = 10
-    groups: int = 1000
-    kept_bytes: int = 8 * 1024 * 1024
-    host: str = field(default_factory=socket.gethostname)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "interval", checks.interval("digest_interval", self.interval))
-        checks.integer("burst", self.burst, minimum=1)
-        checks.integer("groups", self.groups, minimum=1)
-        checks.integer("kept_bytes", self.kept_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A mail that could be made: groups that open, or an incident.
-
-    Attributes:
-        due_at: When it is due.
-        may_take_reserve: It may take the bucket's last tokens.
-        incident: What it is about; ``None``: the groups that open.
-    """
-
-    due_at: float
-    may_take_reserve: bool
-    incident: Incident | None
 
 
 @dataclass(slots=True)
@@ -138,7 +85,7 @@ class Storm:
         self._kept = 0
         self._search_at = -_NEVER
         # The candidates' due times as they were looked up last; later records only put them off.
-        self._looked: list[_Candidate] | None = None
+        self._looked: list[Candidate] | None = None
 
     # -- records ----------------------------------------------------------------------------------
 
@@ -298,17 +245,13 @@ class Storm:
             return now
         return self._bucket.free_at(now, 0 if may_take_reserve else self._reserve)
 
-    def _candidates(self, now: float) -> Iterator[_Candidate]:
-        for may in (True, False):
-            opens = [group.opens_at for group in self._ready() if _may_take_reserve(group) is may]
-            if opens:
-                yield _Candidate(max(min(opens), self._join_until), may, None)
+    def _candidates(self, now: float) -> Iterator[Candidate]:
+        yield from opening_candidates(self._ready(), self._join_until)
         spent = []
         for incident in self._incidents:
-            due_at = incident.due_at(now)
-            if due_at is not None:
-                critical = any(group.fresh and group.levelno >= logging.CRITICAL for group in incident.groups)
-                yield _Candidate(due_at, critical, incident)
+            found = incident_candidate(incident, now)
+            if found is not None:
+                yield found
             elif incident.is_spent(now):
                 spent.append(incident)
         for incident in spent:
@@ -339,7 +282,7 @@ class Storm:
             return self._compose_all(now, wall)
         self._looked = list(self._candidates(now))
         due = [one for one in self._looked if one.due_at <= now]
-        chosen = self._choose(due, now)
+        chosen = choose(due, self._bucket, self._reserve, now)
         if not chosen:
             return None
         opening = [group for group in self._ready() if group.opens_at <= now]
@@ -349,20 +292,6 @@ class Storm:
             opening if any(one.incident is None for one in chosen) else [],
             [one.incident for one in chosen if one.incident is not None],
         )
-
-    def _choose(self, due: list[_Candidate], now: float) -> list[_Candidate]:
-        """Choose one of the mails that are due, or all of them to share one where tokens are scarce."""
-        due.sort(key=lambda one: (not one.may_take_reserve, one.incident is not None, one.due_at))
-        # What opens shares one mail, whether it may take the reserve or goes along.
-        opening = [one for one in due if one.incident is None]
-        due = [one for one in due if one not in opening[1:]]
-        if not due or self._bucket is None:
-            return due[:1]
-        free = self._bucket.free(now)
-        needed = 1 if due[0].may_take_reserve else 1 + self._reserve
-        if free < needed:
-            return []
-        return due[:1] if len(due) == 1 or free - self._reserve >= len(due) else due
 
     def _compose_all(self, now: float, wall: float) -> Digest | None:
         opening = list(self._opening)
@@ -504,5 +433,4 @@ class Storm:
         return self.held + self.outstanding
 
 
-def _may_take_reserve(group: Group) -> bool:
-    return not group.announced or group.levelno >= logging.CRITICAL
+__all__ = ["Storm", "StormOptions"]
