@@ -11,8 +11,8 @@ from typing import Any
 from asynclog.digest import Digest, GroupReport
 from asynclog.render.carried import FACTS, LEAD_UP, LeadUp
 from asynclog.render.digest_mail import DigestRenderer
-from asynclog.render.mail_view import Around, HeldUp
 from asynclog.render.mail import SEVEN_BIT_POLICY, MailRenderer
+from asynclog.render.mail_view import Around, HeldUp
 from asynclog.render.redact import Redactor
 from asynclog.render.subjects import Subjects
 from asynclog.render.templates_env import Templates
