@@ -130,6 +130,19 @@ def rate(name: str, value: Any) -> tuple[int, float] | None:
     return int(match[1]), float(_PERIODS[match[2][0].lower()])
 
 
+def interval(name: str, value: Any) -> tuple[float, float]:
+    """Check the shortest and the longest interval, in seconds."""
+    fix = "give the shortest and the longest interval in seconds, such as (60, 1800)"
+    if not isinstance(value, (tuple, list)):
+        bad_type(name, value, fix)
+    if len(value) != 2:
+        bad_value(name, value, fix)
+    shortest, longest = (seconds(name, one, positive=True) for one in value)
+    if longest < shortest:
+        bad_value(name, value, "give the shortest interval first")
+    return shortest, longest
+
+
 def unknown_options(where: str, names: Collection[str], known: Collection[str]) -> NoReturn:
     """Raise `OptionTypeError` for keywords that fit nothing."""
     first = min(names)

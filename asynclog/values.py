@@ -87,11 +87,20 @@ def in_full(captured: Captured | CapturedException | None) -> Captured | None:
 
 
 class SharedOutcome:
-    """The outcome of a record that several lanes serve: settled with the last, the worst wins."""
+    """The outcome of a record that several lanes serve: settled with the last, the worst wins.
 
-    __slots__ = ("left", "reason", "worst")
+    Attributes:
+        left: Lanes that have not settled it yet.
+        worst: The worst outcome so far.
+        reason: What that outcome is counted under.
+        folded: Where lanes that fold records into counts hold it (`asynclog.delivery.held`); empty
+            once it is one of a count there, ``None`` as long as no lane folded it.
+    """
+
+    __slots__ = ("folded", "left", "reason", "worst")
 
     def __init__(self, lanes: int) -> None:
+        self.folded: list[Any] | None = None
         self.left = lanes
         self.worst = 0
         self.reason = ""

@@ -108,7 +108,11 @@ def main(quick: bool = False) -> dict[str, float]:
         logger.propagate = False
         logger.addHandler(handler)
     ratios = {}
-    for case, calls, rounds, frames in (("plain", _CALLS, 60, 0), ("exception, 10 frames", 400, 40, 10), ("exception, 40 frames", 100, 40, 40)):
+    for case, calls, rounds, frames in (
+        ("plain", _CALLS, 60, 0),
+        ("exception, 10 frames", 400, 40, 10),
+        ("exception, 40 frames", 100, 40, 40),
+    ):
         if frames:
             error = error_with_frames(frames)
             runs = {name: exception(loggers[name], empty, error) for name, (_, empty) in contenders.items()}

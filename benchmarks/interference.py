@@ -69,7 +69,12 @@ def lateness_beside_a_draining_worker(records: int = 100_000) -> dict[str, float
         due = time.perf_counter() + 0.001
         time.sleep(0.001)
         quiet.append((time.perf_counter() - due) * 1e3)
-    return {"p50": percentile(late, 50), "p99": percentile(late, 99), "worst": max(late), "quiet p99": percentile(quiet, 99)}
+    return {
+        "p50": percentile(late, 50),
+        "p99": percentile(late, 99),
+        "worst": max(late),
+        "quiet p99": percentile(quiet, 99),
+    }
 
 
 def main(quick: bool = False) -> dict[str, dict[str, float]]:
@@ -77,7 +82,10 @@ def main(quick: bool = False) -> dict[str, dict[str, float]]:
     calls = calls_beside_a_busy_thread(100 if quick else 500)
     print("a call beside a CPU-bound thread, us: " + ", ".join(f"{name} {value:.0f}" for name, value in calls.items()))
     late = lateness_beside_a_draining_worker(20_000 if quick else 100_000)
-    print("a thread beside the draining worker, ms late: " + ", ".join(f"{name} {value:.2f}" for name, value in late.items()))
+    print(
+        "a thread beside the draining worker, ms late: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in late.items())
+    )
     return {"calls": calls, "late": late}
 
 

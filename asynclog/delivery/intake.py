@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from asynclog.plain import IMMUTABLE, STANDARD_FIELDS
 from asynclog.render.jsonline import JSONFormatter
-from asynclog.render.line import MAX_TEXT, Renderer, complete_line, cut, fallback_text, is_standard, merge_message, renderer
+from asynclog.render.line import (
+    MAX_TEXT,
+    Renderer,
+    complete_line,
+    cut,
+    fallback_text,
+    is_standard,
+    merge_message,
+    renderer,
+)
 from asynclog.render.rebuild import plain_record, rebuild
 from asynclog.stats import DROPPED
 from asynclog.threads import SinkThread, real_sleep
