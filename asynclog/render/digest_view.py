@@ -174,9 +174,7 @@ class ViewMaker:
             if group.count == 0:
                 return f"{over}, {words.number(group.total)}× in all"
             return f"{count}, {over}"
-        word = {"first": "new, ", "again": "back after quiet, ", "news": "10× as often as before, "}.get(
-            group.kind, ""
-        )
+        word = {"first": "new, ", "again": "back after quiet, ", "news": "10× as often as before, "}.get(group.kind, "")
         if group.count == 1 and group.total == 1 and self._now - group.last_seen <= STILL:
             return f"{count}, new ({words.ago(self._now - group.last_seen)})"
         return f"{count}, {word}{self._still(group.last_seen)}"

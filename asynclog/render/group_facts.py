@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 from asynclog.digest import GroupReport
@@ -46,8 +47,8 @@ def group_facts(group: GroupReport, item: Item | None, redactor: Redactor | None
         item: The first record that was kept of it; ``None``: none was.
         redactor: Hides secrets; ``None``: nothing is hidden.
     """
-    kind = group.exc_type.rpartition(".")[2] or ("" if group.is_other else group.logger)
-    what = f"{kind} in {group.place}" if kind and group.place else kind or "other problems"
+    kind = group.exc_type.rpartition(".")[2] or str(logging.getLevelName(group.levelno))
+    what = "other problems" if group.is_other else f"{kind} in {group.place or group.logger}"
     if item is None:
         return GroupFacts(what, group.exc_type, "", "", "", ())
     facts = _redacted(facts_of(item.record), redactor)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asynclog.render.mail_view import Fact, GroupView, LeadUpView, MailView, RecordView
 from asynclog.render.frames_view import Run
+from asynclog.render.mail_view import Fact, GroupView, LeadUpView, MailView, RecordView
 
 _SHORT = (
     Run("text", "ERROR in app: payment failed\nTraceback (most recent call last):"),

@@ -11,8 +11,8 @@ from typing import Any
 from asynclog.digest import Digest, GroupReport
 from asynclog.render.carried import FACTS, LEAD_UP, LeadUp
 from asynclog.render.digest_mail import DigestRenderer
-from asynclog.render.mail_view import Around, HeldUp
 from asynclog.render.mail import SEVEN_BIT_POLICY, MailRenderer
+from asynclog.render.mail_view import Around, HeldUp
 from asynclog.render.redact import Redactor
 from asynclog.render.subjects import Subjects
 from asynclog.render.templates_env import Templates
@@ -87,10 +87,10 @@ def item(msg: str = "payment of cart %s failed", *, ago: float = 60.0, exc_info:
     return Item(record, _format(record), 1000)
 
 
-def lead_up() -> tuple[LeadUp, ...]:
+def lead_up(ago: float = 60.0) -> tuple[LeadUp, ...]:
     return (
-        LeadUp(NOW - 60.4, 20, "INFO", "shop.cart", "cart %s has %s items", (17, 3)),
-        LeadUp(NOW - 60.2, 30, "WARNING", "shop.payment", "provider answered after 4.8 s, password=hunter2"),
+        LeadUp(NOW - ago - 0.4, 20, "INFO", "shop.cart", "cart %s has %s items", (17, 3)),
+        LeadUp(NOW - ago - 0.2, 30, "WARNING", "shop.payment", "provider answered after 4.8 s, password=hunter2"),
     )
 
 
@@ -180,8 +180,10 @@ def samples() -> dict[str, tuple[Digest, HeldUp | None]]:
         kind="first", count=1, total=1, since=NOW - 0.3, last_seen=NOW - 0.3, next_mail=NOW + 60, last_items=()
     )
     over = group(
-        kind="over", count=37, total=4350, over_since=NOW - 300, last_seen=NOW - 300, next_mail=None, since=NOW - 900
-    )
+        kind="over", count=37, total=4350, rate=0.06, next_mail=None, first_seen=NOW - 3700, since=NOW - 3600,
+        last_seen=NOW - 3000, over_since=NOW - 3000, first_items=(item(ago=3600.0, **{LEAD_UP: lead_up(3600.0)}),),
+        last_items=(item(ago=3000.0),),
+    )  # fmt: skip
     return {
         "first": (digest(first), None),
         "digest": (digest(), None),

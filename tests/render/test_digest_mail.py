@@ -9,6 +9,8 @@ import html.parser
 import logging
 import logging.handlers
 import re
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
@@ -80,7 +82,8 @@ def assert_sound(mail):
     """Whatever was in it: a mail that every server takes and every parser reads in one way."""
     assert len(mail.data) <= SIZE_LIMIT
     assert all(len(line) <= 998 for line in mail.data.split(b"\r\n"))
-    assert b"\n" not in mail.data.replace(b"\r\n", b"") and b"\r" not in mail.data.replace(b"\r\n", b"")
+    assert b"\n" not in mail.data.replace(b"\r\n", b"")
+    assert b"\r" not in mail.data.replace(b"\r\n", b"")
     message = parsed(mail)
     assert set(message.keys()) <= set(HEADERS)
     assert len(message.keys()) == len(set(message.keys()))
@@ -493,3 +496,8 @@ def test_rates_read_like_a_person_says_them(rate, said):
 def test_the_values_of_a_mail_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         held_up().reason = "x"
+
+
+def test_jinja2_is_loaded_with_the_first_renderer_and_not_before():
+    code = "import asynclog, asynclog.render.digest_mail, sys; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
