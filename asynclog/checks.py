@@ -11,7 +11,7 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from asynclog.errors import OptionTypeError, OptionValueError
@@ -111,6 +111,22 @@ def function(name: str, value: Any) -> Any:
     if not callable(value):
         bad_type(name, value, "give a function")
     return value
+
+
+def functions(name: str, value: Any) -> tuple[Any, ...]:
+    """Check a function, several of them, or ``None`` for none; return them all."""
+    fix = "give a function that returns a dictionary, or a list of such functions"
+    if value is None:
+        return ()
+    if callable(value):
+        return (value,)
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        bad_type(name, value, fix)
+    found = tuple(value)
+    for one in found:
+        if not callable(one):
+            bad_type(name, one, fix)
+    return found
 
 
 def rate(name: str, value: Any) -> tuple[int, float] | None:

@@ -33,18 +33,7 @@ def providers(name: str, value: Any) -> tuple[Provider, ...]:
     Raises:
         OptionTypeError: It is none of these.
     """
-    fix = "give a function that returns a dictionary, or a list of such functions"
-    if value is None:
-        return ()
-    if callable(value):
-        return (value,)
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        checks.bad_type(name, value, fix)
-    found = tuple(value)
-    for one in found:
-        if not callable(one):
-            checks.bad_type(name, one, fix)
-    return found
+    return checks.functions(name, value)
 
 
 def take_facts(

@@ -35,6 +35,7 @@ class StormLane(Lane):
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         self.intake = StormIntake(self)
+        self.sink.tell = self._tell_of_sink
 
     def _start_afresh(self) -> None:
         super()._start_afresh()
@@ -147,6 +148,9 @@ class StormLane(Lane):
     def _succeeded(self, now: float) -> None:
         super()._succeeded(now)
         self._let_one_pass = False
+
+    def _tell_of_sink(self, kind: str, text: str) -> None:
+        self.board.tell(kind, self.name, text)
 
     # -- settling -----------------------------------------------------------------------------
 

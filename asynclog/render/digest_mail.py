@@ -79,6 +79,15 @@ class DigestRenderer:
             self._tell_failure(f"a mail could not be laid out ({type(error).__name__}), so it went in short")
             return self._finished(headers, self._bare(digest, room), None, digest)
 
+    def prepare(self) -> None:
+        """Compile the templates now and not when the first error comes."""
+        self._templates.prepare()
+
+    def render_bare(self, digest: Digest, batch_id: str) -> Mail:
+        """Make a short mail of plain text, for a server that refused the full one for what is in it."""
+        text = self._bare(digest, SIZE_LIMIT).encode("ascii", "backslashreplace").decode()
+        return self._finished(self._headers(digest, self._subject(digest), batch_id), text, None, digest)
+
     def _fitting(self, maker: ViewMaker, headers: list[tuple[str, str]], digest: Digest, room: int) -> Mail:
         limits = self._limits
         failed = False

@@ -74,6 +74,8 @@ class Sink(logging.Handler):
     wants_live: bool = False
     #: Whether a handler that it stands in for is to be closed when its lane ends.
     ending: bool = False
+    #: Told of what is no fault of the delivery's, by a kind and a text; its lane sets it.
+    tell: Callable[[str, str], object] | None = None
     #: For people: what is served; stats and alarms name the lane by it.
     label: str
 
