@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from asynclog import checks
+from asynclog import checks, uwsgi
 from asynclog import worker as worker_module
 from asynclog.alarm import AlarmBoard, write_line
 from asynclog.capture.gate import Gate, LaneGate
@@ -29,7 +29,7 @@ from asynclog.queue import SENTINEL, RecordQueue
 from asynclog.report import Report, Reported
 from asynclog.sinks.convert import sink_for
 from asynclog.sinks.originals import take_over
-from asynclog.stats import UNCOUNTED, add_up, unused_name
+from asynclog.stats import add_up, unused_name
 from asynclog.values import Captured, Entry, SharedOutcome, in_full
 from asynclog.worker import worker
 
@@ -102,6 +102,7 @@ class QueueListener(logging.handlers.QueueListener):
         self._drops = DropNews(self.clock.monotonic())
         self._drops_timer: asyncio.TimerHandle | None = None
         self._late_until: float | None = None
+        self._early_until: float | None = None
         self._told_left = 0
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
 
@@ -249,6 +250,14 @@ class QueueListener(logging.handlers.QueueListener):
             self.start()
             self._flush_until(self._late_until)
             self.inner.sleeping = True
+        elif self._state != _STOPPED and uwsgi.forks_soon() and not worker.ensure():
+            # No thread may run in uWSGI's master, which never comes back to Python either. All that
+            # is logged there has one exit_timeout in all.
+            if self._early_until is None:
+                self._early_until = time.monotonic() + self.exit_timeout
+            self.start()
+            self._work_here(self._early_until)
+            self.inner.sleeping = True
         elif self._state == _IDLE:
             self.start()
         elif self._state == _RUNNING and worker.ensure():
@@ -284,7 +293,7 @@ class QueueListener(logging.handlers.QueueListener):
 
     def _has_news(self) -> bool:
         """Say whether drops have still to be announced."""
-        return self._state == _RUNNING and self._drops.seconds_left(self.inner.ledger, 0.0) is not None
+        return self._state == _RUNNING and any(lane.has_news() for lane in self.lanes)
 
     def _request(self, deadline: float | None = None) -> FlushRequest:
         expires = time.monotonic() + self.exit_timeout if deadline is None else deadline
@@ -530,7 +539,7 @@ class QueueListener(logging.handlers.QueueListener):
         worked = False
         more = False
         while not (blocking and self._is_held_up()):
-            run = queue.pop_run(_RUN)
+            run = queue.pop_run(1 if blocking else _RUN)
             more = bool(run)
             if not more:
                 break
@@ -641,24 +650,27 @@ class QueueListener(logging.handlers.QueueListener):
                 lane.request_flush()
 
     def _announce_drops(self, *, now: bool = False) -> None:
+        ledger = self.inner.ledger
+        if not ledger.dropped:
+            return
         clock = self.clock.monotonic()
-        left = self._drops.seconds_left(self.inner.ledger, clock)
-        if left is None:
-            return
-        if left > 0.0 and not now:
-            if self._drops_timer is None and worker.loop is not None:
-                self._drops_timer = worker.loop.call_later(left, self._drops_are_due)
-            return
-        record = self._drops.tell(self.inner.ledger, clock)
-        text = record.getMessage().removeprefix("asynclog ")
-        gate = self.inner.gate
-        names = {one.bit: one.names for one in gate.lanes} if gate is not None else {}
+        soonest: float | None = None
         for lane in self.lanes:
-            # No filter of the lane's ran that would have set what its format names.
-            missing = dict.fromkeys(names.get(lane.bit, ()), "-")
-            lane.take({**missing, **record.__dict__}, None, 0, UNCOUNTED)
-            lane.end_slice()
-        self.board.tell("dropped", self.name, text)
+            left = lane.seconds_to_news(clock)
+            if lane.has_news() and (now or left == 0.0):
+                lane.announce_drops(clock, self._missing(lane))
+            elif left is not None and (soonest is None or left < soonest):
+                soonest = left
+        if soonest is not None and self._drops_timer is None and worker.loop is not None:
+            self._drops_timer = worker.loop.call_later(soonest, self._drops_are_due)
+        if self._drops.seconds_left(ledger, clock) == 0.0:
+            text = self._drops.tell(ledger, clock).getMessage()
+            self.board.tell("dropped", self.name, text.removeprefix("asynclog "))
+
+    def _missing(self, lane: Lane) -> dict[str, str]:
+        """Return a stand-in for each extra that a lane's format names: no filter will have set it."""
+        gate = self.inner.gate
+        return {name: "-" for one in (gate.lanes if gate else ()) if one.bit == lane.bit for name in one.names}
 
     def _drops_are_due(self) -> None:
         self._drops_timer = None

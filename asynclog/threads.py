@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from asynclog import uwsgi
+
 _T = TypeVar("_T")
 
 SimpleQueue = _queue.SimpleQueue
@@ -68,8 +70,11 @@ def start(target: Callable[[], None]) -> bool:
     """Start a real daemon thread.
 
     Returns:
-        False where none can start: at the process limit, or at the interpreter's end on 3.12.
+        False where none can start: at the process limit, at the interpreter's end on 3.12, or in a
+        uWSGI that has not forked its workers yet.
     """
+    if uwsgi.forks_soon():
+        return False
 
     def run() -> None:
         idents = {real_ident(), threading.get_ident()}

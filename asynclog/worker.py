@@ -21,8 +21,8 @@ from _thread import get_ident
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
-from asynclog import threads
-from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, write_line
+from asynclog import threads, uwsgi
+from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, note_from_caller, write_line
 from asynclog.fork import process_state
 from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
 
@@ -105,12 +105,14 @@ class Worker:
         if self._started:
             return True
         now = time.monotonic()
-        if now < self._retry_start_at or self._here:
+        if now < self._retry_start_at or self._here or uwsgi.forks_soon():
             return False
         self._started = True
         self._warm_up_ends = now + _MAX_WARM_UP
         if threads.start(self._run):
             _at_exit_of_multiprocessing()
+            if not uwsgi.has_threads():
+                note_from_caller("no_thread", "uWSGI runs without --enable-threads: nothing is delivered before exit")
             return True
         self._started = False
         self._warm_up_ends = 0.0

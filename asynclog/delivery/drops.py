@@ -24,6 +24,7 @@ class DropNews:
         self._told_at = now
         self._told: dict[str, int] = {}
         self._told_levels: dict[int, int] = {}
+        self._before: tuple[dict[str, int], dict[int, int], float] = ({}, {}, now)
 
     def seconds_left(self, ledger: Ledger, now: float) -> float | None:
         """Return the seconds until there is something to tell, 0 for now; ``None`` with no news."""
@@ -45,8 +46,13 @@ class DropNews:
             (sum(new.values()), reasons, now - self._told_at),
             None,
         )
+        self._before = (self._told, self._told_levels, self._told_at)
         self._told, self._told_levels, self._told_at = dropped, levels, now
         return record
+
+    def take_back(self) -> None:
+        """Note that what was told last did not get through: the next record says it again."""
+        self._told, self._told_levels, self._told_at = self._before
 
 
 def _lost(ledger: Ledger) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from asynclog.alarm import AlarmBoard
 from asynclog.clock import SYSTEM_CLOCK, Clock
 from asynclog.delivery.batch import BatchPolicy
 from asynclog.delivery.buffer import LaneBuffer
+from asynclog.delivery.drops import ANNOUNCE_EVERY, DropNews
 from asynclog.delivery.intake import Intake
 from asynclog.delivery.limit import TokenBucket
 from asynclog.delivery.outcome import Verdicts, Work, failed, sort_out
@@ -103,6 +104,8 @@ class Lane:
         self.last_sent: float | None = None
         self.last_failure = ""
         self.flush_mark = -1
+        self._news = DropNews(self.clock.monotonic())
+        self._news_waits = False
         self.stopping = False
         self._sequence = 0
         self._token = f"{int(self.clock.time() * 1000):x}.{random.getrandbits(48):x}"
@@ -157,6 +160,36 @@ class Lane:
 
     def _behind(self) -> int:
         return len(self.buffer) + self.intake.formatting
+
+    # -- the news of drops ------------------------------------------------------------------------
+
+    def seconds_to_news(self, now: float) -> float | None:
+        """Return the seconds until the lane may announce what was dropped; ``None`` with nothing to announce."""
+        left = self._news.seconds_left(self.total, now)
+        # One at a time: a sink that is down for hours would collect hundreds.
+        return ANNOUNCE_EVERY if left is not None and self._news_waits else left
+
+    def has_news(self) -> bool:
+        """Say whether dropped records have still to be announced."""
+        return not self._news_waits and self._news.seconds_left(self.total, 0.0) is not None
+
+    def announce_drops(self, now: float, missing: Mapping[str, Any]) -> None:
+        """Send word of dropped records down the lane, whatever its level, filters and room.
+
+        Args:
+            now: The time.
+            missing: Attributes that the lane's format names, and its filters would have set.
+        """
+        record = self._news.tell(self.total, now)
+        self._news_waits = True
+        try:
+            self.intake.take({**missing, **record.__dict__}, None, 0, UNCOUNTED)
+        except Exception as error:
+            self.board.tell("lane_error", self.name, f"drops could not be announced: {type(error).__name__}: {error}")
+            self.settle(DROPPED, UNCOUNTED)
+            return
+        self.taken += 1
+        self.end_slice()
 
     # -- flushing -----------------------------------------------------------------------------
 
@@ -317,6 +350,9 @@ class Lane:
     def settle(self, outcome: int, shared: SharedOutcome | None, reason: str = "", levelno: int = 0) -> None:
         """Count one record's outcome in this lane, and in all with its last lane."""
         if shared is UNCOUNTED:
+            self._news_waits = False
+            if outcome == DROPPED:
+                self._news.take_back()
             return
         self.ledger.settle(outcome, 1, reason, levelno)
         if shared is None:

@@ -6,10 +6,9 @@ import logging
 import pytest
 
 from asynclog.delivery import lane as lane_module
-from asynclog.stats import UNCOUNTED
 from asynclog.testing import MemorySink
 from asynclog.values import Delivered, Lost, Part, Rejected, RetryLater
-from tests.delivery.kit import Stepped, fields
+from tests.delivery.kit import Stepped
 
 
 def test_the_first_leaves_at_once_and_later_ones_share_a_batch():
@@ -216,12 +215,49 @@ def test_a_flush_does_not_wait_for_a_recipient_of_a_record_that_is_delivered():
     assert one.lane.remaining() == 0
 
 
-def test_the_announcement_of_drops_is_counted_nowhere():
-    one = Stepped()
-    one.lane.take(fields("asynclog dropped 3 records"), None, 0, UNCOUNTED)
+def test_the_announcement_of_drops_is_counted_nowhere_and_gets_through_a_full_lane():
+    one = Stepped(bounds={"maxsize": 10, "overflow": "drop_newest"})
+    one.log(*"abcdefghij")
+    one.log("x", "y", "z")
+    assert one.lane.has_news()
+    one.lane.announce_drops(one.clock.monotonic(), {})
+    assert not one.lane.has_news()
     one.settle_all()
-    assert one.sink.messages == ["asynclog dropped 3 records"]
-    assert one.total.snapshot()["delivered"] == one.lane.ledger.snapshot()["accepted"] == 0
+    assert one.sink.messages[-1] == "asynclog dropped 3 records (lane_full: 3) in 0 s"
+    assert one.check()["delivered"] == 10
+    assert one.lane.ledger.snapshot()["accepted"] == 13
+
+
+def test_one_announcement_waits_at_a_time_and_the_next_one_has_the_rest():
+    sink = MemorySink()
+    sink.go_down(RetryLater("down"))
+    one = Stepped(sink, bounds={"maxsize": 10, "overflow": "drop_newest"})
+    one.log(*"abcdefghij")
+    for _ in range(50):
+        one.log("dropped")
+        if one.lane.has_news():
+            one.lane.announce_drops(one.clock.monotonic(), {})
+        one.clock.advance(60)
+    assert one.lane.remaining() == 11
+    sink.come_back()
+    one.settle_all()
+    one.lane.announce_drops(one.clock.monotonic(), {})
+    one.settle_all()
+    news = [message for message in sink.messages if message.startswith("asynclog")]
+    assert [message.split()[2] for message in news] == ["1", "49"]
+
+
+def test_an_announcement_that_is_dropped_itself_is_made_again():
+    one = Stepped(bounds={"maxsize": 10})
+    one.log(*"abcdefghij", "k")
+    one.lane.announce_drops(one.clock.monotonic(), {})
+    one.log(*(str(number) for number in range(20)))
+    assert one.lane.has_news()
+    one.settle_all()
+    one.lane.announce_drops(one.clock.monotonic(), {})
+    one.settle_all()
+    (news,) = [message for message in one.sink.messages if message.startswith("asynclog")]
+    assert news.startswith(f"asynclog dropped {sum(one.total.dropped.values())} records")
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), asyncio.CancelledError()])

@@ -60,7 +60,8 @@ class Server:
     """A server's process.
 
     Args:
-        arguments: For this Python; ``{fd}`` stands for the socket's descriptor.
+        arguments: For this Python, or beginning with a program's path; ``{fd}`` stands for the
+            socket's descriptor.
         folder: Where its stderr and the app's file go.
         mail_port: The mail server's.
         settings: More of the environment.
@@ -78,12 +79,13 @@ class Server:
             FILE: str(self.file),
             **settings,
         }
+        python = [sys.executable] if arguments[0].startswith("-") else []
         environment.pop("ASYNCLOG_DISABLED", None)
         with socket.create_server(("127.0.0.1", 0), backlog=256) as listening, self._stderr.open("wb") as stderr:
             self.port: int = listening.getsockname()[1]
             fd = listening.fileno()
             self.process = subprocess.Popen(
-                [sys.executable, *(one.format(fd=fd) for one in arguments)],
+                [*python, *(one.format(fd=fd) for one in arguments)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
