@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+import logging.handlers
 import threading
 
 import pytest
@@ -253,3 +254,131 @@ def test_without_digests_every_record_is_a_mail(logger, served):
         fail(logger, number)
     assert listener.flush(60)
     assert [mail.count for mail in server.mails] == [1] * 5
+
+
+# -- what a mail shows besides the record ----------------------------------------------------------
+
+
+def stock_handler(server, **options):
+    handler = logging.handlers.SMTPHandler(("127.0.0.1", server.port), "app@example.com", ["ops@example.com"], "Broken")
+    handler.setFormatter(options.pop("formatter", None))
+    return handler
+
+
+def test_a_lone_error_of_a_standard_handler_stays_its_own_mail_and_later_ones_are_counted(logger, served):
+    server = served()
+    listener = shipped(logger, stock_handler(server, formatter=logging.Formatter("%(levelname)s %(message)s")))
+    logger.error("it broke, password=hunter2")
+    wait_until(lambda: server.mails)
+    first = server.mails[0].message
+    assert (first.get_content_type(), first["Subject"]) == ("text/plain", "Broken")
+    assert first.get_content().strip() == "ERROR it broke, password=hunter2"
+    for _ in range(9):
+        logger.error("it broke, password=hunter2")
+    assert listener.flush(60)
+    assert counted(server) == 10
+    assert server.mails[-1].message.is_multipart()
+    assert "hunter2" not in server.mails[-1].message.as_string()
+
+
+def test_rich_lays_a_lone_error_of_a_standard_handler_out_too(logger, served):
+    server = served()
+    shipped(logger, stock_handler(server), rich=True)
+    fail(logger)
+    wait_until(lambda: server.mails)
+    assert server.mails[0].message.is_multipart()
+
+
+def test_redact_hides_secrets_in_a_standard_handlers_lone_error_too(logger, served):
+    server = served()
+    shipped(logger, stock_handler(server), redact=["iban"])
+    logger.error("it broke, password=hunter2 iban=DE12")
+    wait_until(lambda: server.mails)
+    text = server.mails[0].message.get_content()
+    assert "hunter2" not in text
+    assert "DE12" not in text
+
+
+def test_an_error_tells_what_its_request_was_and_what_led_up_to_it(logger, served, tmp_path):
+    server = served()
+    asked = []
+
+    def facts():
+        asked.append(1)
+        return {"tenant": "blue-lagoon", "session": "s-secret"}
+
+    listener = shipped(
+        logger,
+        sink_to(server, level="ERROR"),
+        asynclog.FileSink(tmp_path / "app.log", formatter=asynclog.JSONFormatter()),
+        context=facts,
+        lead_up=5,
+    )
+
+    def request():
+        logger.info("looking up the cart of %s", "mia")
+        fail(logger)
+
+    contextvars.copy_context().run(lambda: logger.info("of another request"))
+    contextvars.copy_context().run(request)
+    assert listener.flush(60)
+    text = text_of(server.mails[0])
+    assert "blue-lagoon" in text
+    assert "looking up the cart of mia" in text
+    assert "of another request" not in text
+    assert "s-secret" not in server.mails[0].message.as_string()
+    assert len(asked) == 1, "only asked about errors"
+    assert "blue-lagoon" not in (tmp_path / "app.log").read_text()
+
+
+def test_a_context_provider_that_raises_costs_its_facts_and_nothing_else(logger, served):
+    server = served()
+    listener = shipped(logger, sink_to(server), context=[lambda: 1 / 0, lambda: {"tenant": "blue-lagoon"}])
+    fail(logger)
+    assert listener.flush(60)
+    assert "blue-lagoon" in text_of(server.mails[0])
+    assert listener.stats()["errors"]["context_error"] == 1
+
+
+def test_templates_of_the_users_lay_a_mail_out(logger, served, tmp_path):
+    (tmp_path / "digest.txt.j2").write_text("OURS: {{ mail.headline or mail.groups[0].headline }}\n")
+    server = served()
+    listener = shipped(logger, sink_to(server, templates=tmp_path))
+    fail(logger)
+    assert listener.flush(60)
+    assert text_of(server.mails[0]).startswith("OURS: ")
+
+
+def test_a_handler_wrapped_alone_keeps_the_fast_path_unless_facts_are_wanted(logger, served):
+    server = served()
+    assert shipped(logger, sink_to(server)).inner.gate.only is not None
+    assert shipped(logger, sink_to(server), context=dict).inner.gate.only is None
+    assert shipped(logger, sink_to(server), lead_up=3).inner.gate.only is None
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({"digest_interval": 60}, TypeError, "digest_interval=60"),
+        ({"digest_interval": (60, 30)}, ValueError, "digest_interval="),
+        ({"fingerprint": "x"}, TypeError, "fingerprint='x'"),
+        ({"redact": 7}, TypeError, "redact=7"),
+        ({"context": "x"}, TypeError, "context='x'"),
+        ({"lead_up": -1}, ValueError, "lead_up=-1"),
+        ({"rich": 1}, TypeError, "rich=1"),
+        ({"templates": "/nowhere/at/all"}, ValueError, "templates="),
+        ({"digest": False, "digest_interval": (1, 2)}, ValueError, "digest_interval="),
+        ({"digest": False, "lead_up": 3}, ValueError, "lead_up=3"),
+    ],
+)
+def test_options_are_checked_when_given_at_every_door(options, kind, text):
+    where = {"sender": "a@example.com", "recipients": "b@example.com"}
+    with pytest.raises(kind, match=text):
+        asynclog.SMTPSink("smtp://localhost", **where, **options)
+    sink = asynclog.SMTPSink("smtp://localhost", **where)
+    with pytest.raises(kind, match=text):
+        asynclog.wrap(sink, **options)
+    with pytest.raises(kind, match=text):
+        asynclog.wrap(logging.handlers.SMTPHandler("localhost", "a@b.c", ["d@e.f"], "s"), **options)
+    with pytest.raises(kind, match=text):
+        sink.configure(**options)

@@ -11,8 +11,6 @@ lines in as many requests fills no memory.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from asynclog import checks
+from asynclog.capture.scope import task_scope
 from asynclog.plain import IMMUTABLE, size_of
 from asynclog.render.carried import LeadUp
 
@@ -27,13 +26,6 @@ from asynclog.render.carried import LeadUp
 MOST_IN_ALL = 5_000
 #: Characters of one message, arguments included; the rest is cut.
 LONGEST = 1_000
-
-
-def task_scope() -> object | None:
-    """Return the running asyncio task, if there is one."""
-    if "asyncio.events" not in sys.modules or asyncio._get_running_loop() is None:
-        return None
-    return asyncio.current_task()
 
 
 class _Ring:

@@ -6,13 +6,14 @@ header but the user agent; secrets in the query string are hidden here already.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
+from asynclog.capture.scope import current_request
 from asynclog.render.redact import Redactor
 
-_FRAMEWORKS = ("flask", "quart")
+__all__ = ["current_request", "request_facts"]
+
 _LONGEST = 500
 _redactor = Redactor()
 
@@ -37,24 +38,6 @@ def request_facts() -> dict[str, str]:
         "user_agent": _redactor.text(_text(lambda: request.user_agent.string)),
     }
     return {name: value for name, value in found.items() if value}
-
-
-def current_request() -> Any:
-    """Return the real request object that is served here, of Flask or Quart; ``None`` outside of one.
-
-    It also tells requests apart for the records that led up to one.
-    """
-    for name in _FRAMEWORKS:
-        # Asked only of what the app has imported: it has no request of the other one's.
-        framework = sys.modules.get(name)
-        if framework is None:
-            continue
-        try:
-            if framework.has_request_context():
-                return framework.request._get_current_object()
-        except Exception:
-            continue  # half imported, or about to end
-    return None
 
 
 def _text(read: Callable[[], Any]) -> str:
