@@ -123,9 +123,7 @@ class Gate:
         self.lanes = tuple(lanes)
         is_worth_it = len(lanes) > 1 or any(lane.lead_up_given for lane in lanes)
         self.lead_up = lead_up if is_worth_it and any(lane.lead_up for lane in lanes) else None
-        self.carrying = tuple(
-            lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None)
-        )
+        self.carrying = tuple(lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None))
         self.only: LaneGate | None = None
         self.refresh()
 

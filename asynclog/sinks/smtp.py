@@ -244,7 +244,9 @@ class SMTPSink(Sink):
         Args:
             options: ``subject``, ``app``, ``environment``, ``digest``, ``rate``, ``burst``,
                 ``digest_interval``, ``fingerprint``, ``redact``, ``context``, ``lead_up``, ``rich``,
-                ``templates``, as for the class. With ``digest`` alone the rate is that mode's default, unless one was given.
+                ``templates``, as for the class. With ``digest`` alone the rate is that mode's default,
+                unless one was given. A sink that is wrapped already goes on as it began, as far as
+                pace, grouping and facts go.
 
         Raises:
             OptionValueError: An option has a value that it can't take.
