@@ -40,6 +40,7 @@ class ForeignReader:
         self.inner = RecordQueue()
         self._generation = 0
         self._running = False
+        self._readers = 0
         self._looks = 0
         self._refused = 0
         self._told = 0
@@ -50,17 +51,24 @@ class ForeignReader:
             return
         self._generation += 1
         generation = self._generation
+        self._readers += 1
         self._running = threads.start(lambda: self._read(generation))
+        if not self._running:
+            self._readers -= 1
 
     def stop(self) -> None:
         """Have the reading thread end; what it has not read stays in the queue."""
         self._generation += 1
         self._running = False
 
+    def has_stopped(self) -> bool:
+        """Say whether no thread reads any more: one that was told to stop may still be in ``get``."""
+        return self._readers == 0
+
     def after_fork(self) -> None:
         """Forget the parent's thread; the queue itself may be shared with the parent."""
         self._running = False
-        self._refused = self._told = 0
+        self._readers = self._refused = self._told = 0
 
     def is_empty(self) -> bool:
         """Say whether nothing waits, as far as the queue can tell."""
@@ -106,6 +114,14 @@ class ForeignReader:
             self._move(record)
 
     def _read(self, generation: int) -> None:
+        try:
+            self._read_on(generation)
+        finally:
+            if generation == self._generation:
+                self._running = False
+            self._readers -= 1
+
+    def _read_on(self, generation: int) -> None:
         while generation == self._generation:
             self._looks += 1
             if self._is_crowded():
@@ -118,14 +134,12 @@ class ForeignReader:
                     self.inner.wake()  # nothing else might: the worker sleeps when all is delivered
                 continue
             except (EOFError, OSError, ValueError):
-                break  # the queue was closed
+                return  # the queue was closed
             except Exception as error:  # what was sent could not be unpickled, say
                 self.inner.note("foreign_queue_error", f"the queue's get() raised {type(error).__name__}: {error}")
                 real_sleep(_LOOK)
                 continue
             self._move(record)
-        if generation == self._generation:
-            self._running = False
 
     def _is_crowded(self) -> bool:
         """Say whether to leave the rest where it is: behind ours it would only be dropped."""

@@ -373,12 +373,16 @@ class QueueListener(logging.handlers.QueueListener):
         self.inner.sleeping = state == _IDLE
         if self._foreign is not None:
             self._foreign.stop()
+            wait_for(self._has_stopped_reading, min(deadline, time.monotonic() + 0.5))
         if not self._detached and worker.loop is not None and self._spawn is not None:
             worker.post(lambda: self._detach(deadline))
             wait_for(lambda: self._detached, deadline)
         else:
             worker.listeners[:] = [one for one in worker.listeners if one is not self]
             self._detached = True
+
+    def _has_stopped_reading(self) -> bool:
+        return self._foreign is None or self._foreign.has_stopped()
 
     def _detach(self, deadline: float) -> None:
         if self._state == _RUNNING:
@@ -492,7 +496,7 @@ class QueueListener(logging.handlers.QueueListener):
             await self._in_steps(seconds - min(0.5, seconds / 2))
         self._end(_STOPPED, time.monotonic() - 1.0)
         deadline = time.monotonic() + min(seconds, 1.0)
-        while not self._detached and time.monotonic() < deadline:
+        while not (self._detached and self._has_stopped_reading()) and time.monotonic() < deadline:
             await anyio.sleep(0.005)
         return self._is_done()
 
@@ -755,7 +759,7 @@ def _finish() -> None:
     for one in listeners:
         if not one._is_done():
             one.start()
-    _flush_all([(one, now + max(0.0, one.exit_timeout - 0.5)) for one in listeners])
+    _flush_all([(one, now + one.exit_timeout - min(0.5, one.exit_timeout / 2)) for one in listeners])
     for one in listeners:
         if one._state == _RUNNING:
             one._end(_IDLE, min(time.monotonic() + 0.5, now + one.exit_timeout + 0.5))

@@ -103,9 +103,8 @@ def main(quick: bool = False) -> dict[str, float]:
                     lines[name] = _without_times(path)
             assert lines["stdlib"] == lines["asynclog"], "not the same lines"
         ratio = ratios[case] = best["stdlib"] / best["asynclog"]
-        print(
-            f"{case}: stdlib {size / best['stdlib']:,.0f} records/s, asynclog {size / best['asynclog']:,.0f}: {ratio:.2f} x"
-        )
+        rates = {name: f"{size / seconds:,.0f} records/s" for name, seconds in best.items()}
+        print(f"{case}: stdlib {rates['stdlib']}, asynclog {rates['asynclog']}: {ratio:.2f} x")
     return ratios
 
 
