@@ -49,7 +49,7 @@ class Fingerprint:
 
     __slots__ = ("exc_type", "id", "logger", "place", "root_type")
 
-    def __init__(self, id: str, place: str = "", exc_type: str = "", root_type: str = "", logger: str = "") -> None:  # noqa: A002
+    def __init__(self, id: str, place: str = "", exc_type: str = "", root_type: str = "", logger: str = "") -> None:
         self.id = id
         self.place = place
         self.exc_type = exc_type

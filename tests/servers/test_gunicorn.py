@@ -15,8 +15,8 @@ from tests.servers.kit import (
     IMPORT_RECORD,
     Logged,
     assert_all_arrived,
-    failed,
     counted_in_mails,
+    failed,
     running,
     send_requests,
 )
