@@ -382,3 +382,29 @@ def test_options_are_checked_when_given_at_every_door(options, kind, text):
         asynclog.wrap(logging.handlers.SMTPHandler("localhost", "a@b.c", ["d@e.f"], "s"), **options)
     with pytest.raises(kind, match=text):
         sink.configure(**options)
+
+
+def test_a_template_that_fails_costs_its_looks_and_is_told(logger, served, tmp_path):
+    (tmp_path / "digest.html.j2").write_text("{% for one in mail.groups %}{{ 1 // (one.count - 7) }}{% endfor %}")
+    server = served()
+    listener = shipped(logger, sink_to(server, templates=tmp_path))
+    fail(logger)
+    wait_until(lambda: server.mails)
+    for number in range(7):
+        fail(logger, number)
+    assert listener.flush(60)
+    assert counted(server) == 8
+    assert [mail.message.is_multipart() for mail in server.mails] == [True, False]
+    assert listener.stats()["errors"]["template_error"] == 1
+    check_adds_up(listener.stats())
+
+
+def test_a_mail_too_large_for_the_server_goes_in_short(logger, served):
+    server = served(faults.refuses_large(9_000))
+    listener = shipped(logger, sink_to(server))
+    for number in range(50):
+        logger.error("it broke %s", "at length " * 3000)
+        fail(logger, number)
+    assert listener.flush(60)
+    assert counted(server) == 100
+    check_adds_up(listener.stats())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ class DigestMails:
 
     def prepare(self, *_: Any) -> None:
         """Load and compile what the first mail needs, which takes a tenth of a second."""
-        self._made().prepare()
+        # What is wrong with a template is told when a mail needs it; asynclog's own stand in then.
+        with contextlib.suppress(Exception):
+            self._made().prepare()
 
     def render(self, batch: Batch, limit: int | None = None, *, is_bare: bool = False) -> Mail:
         """Make the mail of a batch.
@@ -71,7 +74,7 @@ class DigestMails:
                 self._mails,
                 around=Around(app=self._mails.app or "", environment=self._environment or ""),
                 redactor=style.redactor,
-                templates=Templates(style.given("templates", None)),
+                templates=style.own_templates or Templates(),
                 lead_up=style.given("lead_up", LEAD_UP),
                 on_failure=lambda text: self._tell("template_error", text),
             )

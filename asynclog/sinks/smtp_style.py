@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asynclog import checks
 from asynclog.render.redact import Redactor, redactor
+
+if TYPE_CHECKING:
+    from asynclog.render.templates_env import Templates
 
 #: Lead-up records of an error's mail where nothing else is said.
 LEAD_UP = 20
@@ -36,6 +39,8 @@ class MailStyle:
     #: Checked: what hides secrets; ``None``: nothing does.
     redactor: Redactor | None = field(init=False)
     providers: tuple[Callable[[], Mapping[str, Any] | None], ...] = field(init=False)
+    #: Checked and compiled: the user's templates.
+    own_templates: Templates | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         interval = (60.0, 1800.0) if self.digest_interval is UNSET else self.digest_interval
@@ -49,7 +54,7 @@ class MailStyle:
         if self.given("templates", None) is not None:
             from asynclog.render.templates_env import Templates  # jinja2, which takes as long as all of asynclog
 
-            Templates(self.templates)
+            object.__setattr__(self, "own_templates", Templates(self.templates))
 
     def given(self, name: str, default: Any) -> Any:
         """Return an option, or the default where it was not given."""
