@@ -10,7 +10,9 @@ import logging
 import logging.handlers
 import os
 import queue as stdlib_queue
+import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from asynclog import checks, threads
@@ -25,6 +27,8 @@ from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
 _N_FIELDS = len(STANDARD_FIELDS)
+# Who logs about a delivery, be it from a finalizer.
+_OWN_NAMES = ("asynclog", "aiosmtplib", "asyncio")
 _LogRecord = logging.LogRecord
 # Past this length a message leaves the fast path, where its size is cut.
 _LONG = MAX_TEXT
@@ -155,7 +159,8 @@ class QueueHandler(logging.handlers.QueueHandler):
         """Accept a record that is out of the ordinary in any way."""
         ident = enter()
         try:
-            if record.thread in own_idents and (record.thread is not None or threads.is_own_thread()):
+            own = record.thread in own_idents and (record.thread is not None or threads.is_own_thread())
+            if own and not _is_finalizing(record):
                 return self._refuse_feedback(record)
             if record.process != getattr(self.queue, "pid", record.process):
                 _notice_fork()
@@ -295,6 +300,23 @@ class Flushable(Protocol):
 # Set by asynclog.wrap, which stands above this floor: exchanges a plain queue and listener
 # that dictConfig made up for ours.
 exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener  # noqa: E731
+
+
+def _is_finalizing(record: logging.LogRecord) -> bool:
+    """Say whether a record comes from a ``__del__`` of the app's that happens to run on our thread.
+
+    The garbage collector runs on whichever thread makes it, so the app's finalizers run on ours
+    too; what they log is the app's and not what comes of a delivery. Rejected: `gc.callbacks`, which
+    would tell for certain but cost every collection of the app's a call.
+    """
+    if record.name.startswith(_OWN_NAMES):
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _has_extras(fields: dict[str, Any]) -> bool:

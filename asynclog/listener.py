@@ -32,6 +32,7 @@ from asynclog.report import Report, Reported
 from asynclog.sinks.convert import sink_for
 from asynclog.sinks.originals import take_over
 from asynclog.stats import add_up, unused_name
+from asynclog.threads import is_own_thread
 from asynclog.values import Captured, Entry, SharedOutcome, in_full
 from asynclog.worker import worker
 
@@ -253,7 +254,8 @@ class QueueListener(logging.handlers.QueueListener):
             if self._late_until is None:
                 self._late_until = time.monotonic() + self.exit_timeout
             self.start()
-            self._flush_until(self._late_until)
+            if not is_own_thread():
+                self._flush_until(self._late_until)
             self.inner.sleeping = True
         elif self._state != _STOPPED and uwsgi.forks_soon() and not worker.ensure():
             # No thread may run in uWSGI's master, which never comes back to Python either. All that

@@ -27,7 +27,7 @@ from asynclog.fork import process_state
 from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
 
 #: How long a slice of draining may keep the interpreter lock, and the real sleep that ends it.
-SLICE = 0.001
+SLICE = 0.0005
 PAUSE = 50e-6
 # After a burst the worker looks again a few times before it lies down: the next record of a busy
 # app then wakes nobody.

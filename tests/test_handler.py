@@ -13,7 +13,7 @@ import pytest
 
 import asynclog
 from asynclog.testing import MemorySink
-from asynclog.values import unpack
+from asynclog.values import RetryLater, unpack
 from tests.conftest import check_adds_up, wait_until
 
 
@@ -373,18 +373,40 @@ def test_what_a_sink_logs_on_asynclogs_own_thread_never_comes_back_in(logger, ca
     wait_until(lambda: told.append(capsys.readouterr().err) or "own thread: I am delivering 1" in "".join(told))
 
 
-def test_a_message_that_logs_while_it_is_made_is_fine(logger):
+def test_a_finalizer_of_the_apps_that_runs_on_our_thread_is_the_apps(logger):
+    class Logs:
+        def __del__(self):
+            logger.error("from __del__ on %s", threading.get_ident())
+
+    things = [Logs()]
+
+    class Finalizes(MemorySink):
+        async def deliver(self, batch):
+            things.clear()
+            return await super().deliver(batch)
+
+    handler = shipped(logger, Finalizes())
+    logger.error("x")
+    sink = delivered(handler)
+    wait_until(lambda: len(sink.messages) == 2)
+    assert sink.messages[1] != f"from __del__ on {threading.get_ident()}"
+    assert "feedback" not in handler.listener.stats()["errors"]
+
+
+def test_a_message_that_logs_and_flushes_while_it_is_made_waits_for_nothing(logger):
     class Logs:
         def __str__(self):
             logger.error("inner")
-            logging.getLogger().handlers  # noqa: B018
-            assert asynclog.flush(60) in (True, False)  # asks, and does not wait in here
+            assert not asynclog.flush(60)  # asks, and does not wait in here
             return "outer"
 
-    handler = shipped(logger)
+    sink = MemorySink()
+    sink.go_down(RetryLater("down"))
+    handler = shipped(logger, sink)
     before = time.monotonic()
     logger.error("%s", Logs())
     assert time.monotonic() - before < 30
+    sink.come_back()
     assert sorted(delivered(handler).messages) == ["inner", "outer"]
 
 

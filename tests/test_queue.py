@@ -181,6 +181,28 @@ def test_a_signal_handler_that_logs_while_its_thread_waits_for_room_does_not_wai
     assert queue.ledger.snapshot()["dropped"] == {"queue_full": 2}
 
 
+def test_a_put_by_hand_in_a_signal_handler_does_not_wait_inside_another():
+    queue = asynclog.RecordQueue(maxsize=2, overflow="block:1")
+    queue.put_nowait(record())
+    queue.put_nowait(record())
+    took = []
+
+    def on_alarm(signum, frame):
+        before = time.monotonic()
+        queue.put_nowait(record("from the signal"))
+        took.append(time.monotonic() - before)
+
+    old = signal.signal(signal.SIGALRM, on_alarm)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        queue.put_nowait(record("waits"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert took
+    assert took[0] < 0.9
+
+
 def test_an_exception_thrown_into_a_wait_passes_and_the_record_is_counted(stopped, logger):
     queue = stopped(maxsize=5, overflow="block:600").queue
     for number in range(5):

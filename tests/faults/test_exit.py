@@ -177,6 +177,23 @@ def test_with_a_dead_mail_server_the_end_comes_in_time_and_says_how_many_are_lef
     assert len(lines(tmp_path)) == 37
 
 
+def test_logging_shutdown_does_not_wait_a_second_time(tmp_path):
+    code = (
+        HEAD
+        + """
+    import asynclog
+    from asynclog.testing import MemorySink
+    sink = MemorySink(delay=3600)
+    log.addHandler(asynclog.wrap(sink, exit_timeout=5.0))
+    log.error("x")
+    """
+    )
+    began = time.monotonic()
+    ended = run(code, folder=tmp_path)
+    assert time.monotonic() - began < 9, ended
+    assert ended.err.count("records left") == 1, ended
+
+
 def test_late_records_to_a_dead_sink_have_one_deadline_in_all(tmp_path):
     code = (
         HEAD
