@@ -11,7 +11,7 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from asynclog.errors import OptionTypeError, OptionValueError
@@ -113,6 +113,22 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
+def functions(name: str, value: Any) -> tuple[Any, ...]:
+    """Check a function, several of them, or ``None`` for none; return them all."""
+    fix = "give a function that returns a dictionary, or a list of such functions"
+    if value is None:
+        return ()
+    if callable(value):
+        return (value,)
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        bad_type(name, value, fix)
+    found = tuple(value)
+    for one in found:
+        if not callable(one):
+            bad_type(name, one, fix)
+    return found
+
+
 def rate(name: str, value: Any) -> tuple[int, float] | None:
     """Check a rate such as ``"30/hour"`` or ``"30 per hour"``; ``None`` is no limit.
 
@@ -128,6 +144,19 @@ def rate(name: str, value: Any) -> tuple[int, float] | None:
     if match is None or int(match[1]) == 0:
         bad_value(name, value, fix)
     return int(match[1]), float(_PERIODS[match[2][0].lower()])
+
+
+def interval(name: str, value: Any) -> tuple[float, float]:
+    """Check the shortest and the longest interval, in seconds."""
+    fix = "give the shortest and the longest interval in seconds, such as (60, 1800)"
+    if not isinstance(value, (tuple, list)):
+        bad_type(name, value, fix)
+    if len(value) != 2:
+        bad_value(name, value, fix)
+    shortest, longest = (seconds(name, one, positive=True) for one in value)
+    if longest < shortest:
+        bad_value(name, value, "give the shortest interval first")
+    return shortest, longest
 
 
 def unknown_options(where: str, names: Collection[str], known: Collection[str]) -> NoReturn:

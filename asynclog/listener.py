@@ -8,7 +8,7 @@ import logging
 import logging.handlers
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -16,10 +16,13 @@ from asynclog import checks, uwsgi
 from asynclog import worker as worker_module
 from asynclog.alarm import AlarmBoard, write_line
 from asynclog.capture.gate import Gate, LaneGate
+from asynclog.capture.lead_up import LeadUpBuffer
 from asynclog.capture.record import capture_late
+from asynclog.capture.scope import request_scope
 from asynclog.clock import SYSTEM_CLOCK, Clock
 from asynclog.delivery.drops import REFUSED, DropNews
 from asynclog.delivery.lane import Lane
+from asynclog.delivery.storm_lane import StormLane
 from asynclog.flushing import FlushRequest, may_wait, wait_for
 from asynclog.foreign import ForeignReader
 from asynclog.fork import process_state
@@ -88,6 +91,7 @@ class QueueListener(logging.handlers.QueueListener):
         self.inner: RecordQueue = queue if self._foreign is None else self._foreign.inner
         self._by_mask: dict[int, tuple[Lane, ...]] = {}
         self._next_bit = 1
+        self._lead_up: LeadUpBuffer | None = None
         self._forget()
         self.inner.owner = self
         self.inner.on_wake = self._on_wake
@@ -147,7 +151,8 @@ class QueueListener(logging.handlers.QueueListener):
         bit = self._next_bit
         self._next_bit <<= 1
         name = unused_name(sink.label, [lane.name for lane in lanes])
-        return Lane(sink, handler, self.options, bounds, self.board, self.inner.ledger, name, bit, self.clock)
+        kind = StormLane if sink.folds else Lane
+        return kind(sink, handler, self.options, bounds, self.board, self.inner.ledger, name, bit, self.clock)
 
     def _report(self, lane: Lane) -> None:
         note = getattr(lane.sink, "tls_note", None)
@@ -190,13 +195,15 @@ class QueueListener(logging.handlers.QueueListener):
 
     def _open_gate(self) -> None:
         self._by_mask = {}
-        self.inner.gate = Gate(
-            [
-                LaneGate(lane.bit, lane.face, runs_user_code=lane.sink.runs_user_code, wants_live=lane.sink.wants_live)
-                for lane in self.lanes
-            ]
-        )
+        self.inner.gate = self.gate_for(self.lanes)
         self.handlers = tuple(lane.face for lane in self.lanes)
+
+    def gate_for(self, lanes: Sequence[Lane]) -> Gate:
+        """Return what the caller must know of some of the lanes."""
+        wanted = max((lane.sink.lead_up for lane in lanes), default=0)
+        if wanted and (self._lead_up is None or self._lead_up.size < wanted):
+            self._lead_up = LeadUpBuffer(wanted, request_scope)
+        return Gate([LaneGate.of_sink(lane.bit, lane.face, lane.sink) for lane in lanes], self._lead_up)
 
     # -- life --------------------------------------------------------------------------------
 

@@ -68,9 +68,11 @@ class LaneOptions:
     """How one lane batches, retries and ends.
 
     Args:
-        batch_records: Records in one batch at most; default the sink's own (files 1,000, mail 1,000).
+        batch_records: Records in one batch at most; default the sink's own (files 1,000); mail
+            under storm control has no batches.
         batch_age: Seconds that a record waits for company after something was sent; the first
-            after a quiet spell never waits. Default the sink's own (files 0, mail 10).
+            after a quiet spell never waits. Default the sink's own (files 0). Mail under storm control has
+            a pace of its own, see ``digest_interval``.
         retry_initial: Seconds before the first retry at most (full jitter); default 1. Doubles
             with every failure.
         retry_max: Seconds between retries at most; default 60.

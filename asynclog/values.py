@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from asynclog.captured import CapturedException
+    from asynclog.digest import Digest
 
 
 class Item:
@@ -89,9 +90,11 @@ class Captured:
         lines: What a lane's format made of the record on the caller, by the lane's bit, where the
             format names values that could change.
         shared: What settles the record's outcome, where several entries are one record.
+        carried: Attributes for a lane's record alone, by the lane's bit: request facts and the
+            records that led up to it.
     """
 
-    __slots__ = ("context", "exception", "lines", "live", "shared", "template")
+    __slots__ = ("carried", "context", "exception", "lines", "live", "shared", "template")
 
     def __init__(self) -> None:
         self.exception: CapturedException | None = None
@@ -100,6 +103,7 @@ class Captured:
         self.template: str | None = None
         self.lines: dict[int, str] | None = None
         self.shared: SharedOutcome | None = None
+        self.carried: dict[int, dict[str, Any]] | None = None
 
 
 def in_full(captured: Captured | CapturedException | None) -> Captured | None:
@@ -112,11 +116,20 @@ def in_full(captured: Captured | CapturedException | None) -> Captured | None:
 
 
 class SharedOutcome:
-    """The outcome of a record that several lanes serve: settled with the last, the worst wins."""
+    """The outcome of a record that several lanes serve: settled with the last, the worst wins.
 
-    __slots__ = ("left", "reason", "worst")
+    Attributes:
+        left: Lanes that have not settled it yet.
+        worst: The worst outcome so far.
+        reason: What that outcome is counted under.
+        folded: Where lanes that fold records into counts hold it (`asynclog.delivery.held`); empty
+            once it is one of a count there, ``None`` as long as no lane folded it.
+    """
+
+    __slots__ = ("folded", "left", "reason", "worst")
 
     def __init__(self, lanes: int) -> None:
+        self.folded: list[Any] | None = None
         self.left = lanes
         self.worst = 0
         self.reason = ""
@@ -128,15 +141,23 @@ class Batch:
 
     Attributes:
         id: The same for every attempt, so that a retry can be told from a new mail.
-        items: The records, oldest first; never empty.
+        items: The records, oldest first; never empty, unless there is a digest: then those that
+            were kept whole.
         attempt: 0 at first, then 1, 2, …
         recipients: The only recipients that still have to be served; ``None``: all of them.
+        digest: What the mail says, where records were counted by group; it is delivered or
+            refused as a whole.
+        refused_since: Wall time when it was tried first, where that failed.
+        refusal: What stood in the way last, in a few words; without secrets.
     """
 
     id: str
     items: tuple[Item, ...]
     attempt: int = 0
     recipients: tuple[str, ...] | None = None
+    digest: Digest | None = None
+    refused_since: float | None = None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ _STALL = 1.0
 _RESTART_DELAY = 1.0
 _LONGEST_RESTART_DELAY = 60.0
 _MAX_WARM_UP = 10.0
+#: What deliveries by mail import, besides what this package imports anyway.
+MAIL_LIBRARIES = ("aiosmtplib", "asynclog.render.digest_mail", "jinja2")
 
 
 class Drained(Protocol):
@@ -225,10 +227,11 @@ class Worker:
 
     def load_mail_library(self) -> None:
         """Import the mail library for a listener that came after the warm-up, while forks are put off."""
-        if "aiosmtplib" not in sys.modules:
+        if any(name not in sys.modules for name in MAIL_LIBRARIES):
             self._warm_up_ends = time.monotonic() + _MAX_WARM_UP
             try:
-                importlib.import_module("aiosmtplib")
+                for name in MAIL_LIBRARIES:
+                    importlib.import_module(name)
             finally:
                 self._warm_up_ends = 0.0
 
@@ -308,7 +311,8 @@ def _warm_up() -> None:
 
     _ = anyio.CancelScope  # anyio loads its backend and its submodules late
     if any(listener.sends_mail for listener in worker.listeners):
-        importlib.import_module("aiosmtplib")
+        for name in MAIL_LIBRARIES:
+            importlib.import_module(name)
     with contextlib.suppress(ImportError):
         importlib.import_module("_suggestions")  # the traceback module imports it late, from 3.13 on
 

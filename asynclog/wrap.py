@@ -41,8 +41,9 @@ def wrap(*wrapped: logging.Handler, handlers: Iterable[logging.Handler] = (), **
         options: The queue's keywords (``maxsize``, ``max_memory``, ``overflow``, ``exceptions``; see
             `RecordQueue`), the lanes' (``batch_records``, ``batch_age``, ``retry_initial``,
             ``retry_max``, ``breaker_reset``, ``exit_timeout``, ``on_alarm``; see `QueueListener`) and
-            those about mail (``subject``, ``app``, ``environment``, ``digest``, ``rate``, ``burst``;
-            see `SMTPSink`), which go to the handlers that send mail.
+            those about mail (``subject``, ``app``, ``environment``, ``digest``, ``rate``, ``burst``,
+            ``digest_interval``, ``fingerprint``, ``redact``, ``context``, ``lead_up``, ``rich``,
+            ``templates``; see `SMTPSink`), which go to the handlers that send mail.
 
     Returns:
         A handler to put where the wrapped ones would go.

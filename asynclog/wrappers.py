@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from asynclog.alarm import note_from_caller
-from asynclog.capture.gate import Gate, LaneGate
 from asynclog.delivery.lane import Lane
 from asynclog.handler import QueueHandler
 from asynclog.listener import QueueListener, all_listeners
@@ -74,10 +73,8 @@ class HandlerDoor(QueueHandler):
         super().__init__(listener.inner)
         self.listener = listener
         self.original = lane.face
-        self._sink = sink = lane.sink
-        self.door = Gate(
-            [LaneGate(lane.bit, lane.face, runs_user_code=sink.runs_user_code, wants_live=sink.wants_live)]
-        )
+        self._sink = lane.sink
+        self.door = listener.gate_for([lane])
         self.retired = False
 
     def retire(self) -> None:

@@ -6,13 +6,14 @@ import argparse
 import os
 import platform
 
-from benchmarks import exceptions, hot_path, interference, to_file
+from benchmarks import exceptions, hot_path, interference, storm, to_file
 
 CASES = {
     "hot_path": hot_path.main,
     "exceptions": exceptions.main,
     "to_file": to_file.main,
     "interference": interference.main,
+    "storm": storm.main,
 }
 
 

@@ -355,7 +355,7 @@ def test_options_go_to_the_queue_and_to_the_lanes_they_fit(wrapping, tmp_path):
     assert mail.policy.records == file.policy.records == 3
     assert wrapper.listener.exit_timeout == 2
     assert (sink.rate, sink.burst) == ((5, 60.0), 2)
-    assert (mail.bucket is not None, file.bucket) == (True, None)
+    assert (mail.storm.options.rate, mail.storm.options.burst, file.bucket) == ((5, 60.0), 2, None)
     record = logging.makeLogRecord({"levelname": "ERROR", "name": "x"})
     assert sink._renderer.subjects.of_one(record) == "shop: ERROR"
 

@@ -11,11 +11,16 @@ import logging
 import re
 import string
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asynclog.plain import COMPUTED, STANDARD_FIELDS
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import is_from_outside, is_standard
+
+if TYPE_CHECKING:
+    from asynclog.capture.context import Provider
+    from asynclog.capture.lead_up import LeadUpBuffer
+    from asynclog.sinks.base import Sink
 
 #: Called with a kind and a text when the app's own code raised on the caller's path.
 Note = Callable[[str, str], None]
@@ -31,6 +36,9 @@ class LaneGate:
         face: The handler whose level, filters and formatter rule.
         runs_user_code: Whether the handler runs code that may read the caller's context.
         wants_live: Whether the handler needs the live exception.
+        providers: Asked about the request, for records at ERROR and above.
+        lead_up: Earlier records of the same request that such a record takes along, at most.
+        lead_up_given: Whether that is worth the fast path of a handler that is wrapped alone.
     """
 
     __slots__ = (
@@ -38,19 +46,48 @@ class LaneGate:
         "face",
         "formatter",
         "has_own_filter",
+        "lead_up",
+        "lead_up_given",
         "names",
+        "providers",
         "runs_user_code",
         "takes_extras",
         "wants_context",
         "wants_live",
     )
 
-    def __init__(self, bit: int, face: logging.Handler, *, runs_user_code: bool, wants_live: bool) -> None:
+    def __init__(
+        self,
+        bit: int,
+        face: logging.Handler,
+        *,
+        runs_user_code: bool,
+        wants_live: bool,
+        providers: tuple[Provider, ...] = (),
+        lead_up: int = 0,
+        lead_up_given: bool = False,
+    ) -> None:
         self.bit = bit
         self.face = face
+        self.providers = providers
+        self.lead_up = lead_up
+        self.lead_up_given = lead_up_given
         self.runs_user_code = runs_user_code
         self.wants_live = wants_live
         self.refresh()
+
+    @classmethod
+    def of_sink(cls, bit: int, face: logging.Handler, sink: Sink) -> LaneGate:
+        """Return what the caller must know of the lane that serves a sink."""
+        return cls(
+            bit,
+            face,
+            runs_user_code=sink.runs_user_code,
+            wants_live=sink.wants_live,
+            providers=sink.context,
+            lead_up=sink.lead_up,
+            lead_up_given=sink.lead_up_given,
+        )
 
     def refresh(self) -> None:
         """Look again at the handler's formatter: it was set anew."""
@@ -67,16 +104,26 @@ class LaneGate:
 class Gate:
     """The lanes of one listener, as the caller sees them.
 
+    Args:
+        lanes: In handler order.
+        lead_up: Keeps the last records of each request; ``None``: nothing does.
+
     Attributes:
         lanes: In handler order.
+        carrying: The lanes whose records take facts or lead-up records along.
+        lead_up: Keeps the last records of each request, where a lane wants them and the records
+            don't go the fast path for it.
         only: The one lane whose records need nothing special, where there is but one: the fast
             path asks for nothing else. ``None`` otherwise.
     """
 
-    __slots__ = ("lanes", "only")
+    __slots__ = ("carrying", "lanes", "lead_up", "only")
 
-    def __init__(self, lanes: Sequence[LaneGate]) -> None:
+    def __init__(self, lanes: Sequence[LaneGate], lead_up: LeadUpBuffer | None = None) -> None:
         self.lanes = tuple(lanes)
+        is_worth_it = len(lanes) > 1 or any(lane.lead_up_given for lane in lanes)
+        self.lead_up = lead_up if is_worth_it and any(lane.lead_up for lane in lanes) else None
+        self.carrying = tuple(lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None))
         self.only: LaneGate | None = None
         self.refresh()
 
@@ -86,7 +133,7 @@ class Gate:
             if lane.face.formatter is not lane.formatter:
                 lane.refresh()
         only = self.lanes[0] if len(self.lanes) == 1 else None
-        if only is not None and (only.wants_context or only.wants_live or only.has_own_filter):
+        if only is not None and (self.carrying or only.wants_context or only.wants_live or only.has_own_filter):
             only = None
         self.only = only
 

@@ -7,9 +7,11 @@ import logging
 import sys
 from typing import Any
 
+from asynclog.capture.context import take_facts
 from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate, Note
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
+from asynclog.render.carried import FACTS, LEAD_UP, LeadUp, carried_size
 from asynclog.render.jsonline import freeze
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, line_on_caller, merge_message, placeholder
 from asynclog.render.rebuild import rebuild
@@ -32,7 +34,8 @@ def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
         changed the record between two lanes.
     """
     groups = gate.admit(record, note)
-    return _sharing([_entry(mask, one, fields, gate, note) for mask, one, fields in groups])
+    entries = _sharing([_entry(mask, one, fields, gate, note) for mask, one, fields in groups])
+    return _carrying(entries, gate, note) if gate.carrying and entries else entries
 
 
 def capture_for_all(record: logging.LogRecord, note: Note) -> Entry:
@@ -72,6 +75,38 @@ def _sharing(entries: list[Entry]) -> list[Entry]:
             assert isinstance(captured, Captured)
             captured.shared = shared
     return entries
+
+
+def _carrying(entries: list[Entry], gate: Gate, note: Note) -> list[Entry]:
+    """Give errors what their mails show besides them, and keep the record for those that come after it."""
+    buffer = gate.lead_up
+    try:
+        if entries[0][0]["levelno"] >= logging.ERROR:
+            before = buffer.before() if buffer is not None else ()
+            entries = [_with_facts(entry, gate, before, note) for entry in entries]
+        if buffer is not None:
+            buffer.note(entries[0][0])
+    except Exception as error:  # a record of an odd shape: it goes without
+        note("context_error", f"what led up to a record could not be kept: {type(error).__name__}")
+    return entries
+
+
+def _with_facts(entry: Entry, gate: Gate, before: tuple[LeadUp, ...], note: Note) -> Entry:
+    fields, mask, size, captured = entry
+    assert isinstance(captured, Captured)
+    found: dict[int, dict[str, Any]] = {}
+    for lane in gate.carrying:
+        if not lane.bit & mask:
+            continue
+        facts = take_facts(fields["levelno"], lane.providers, note) if lane.providers else None
+        carried: dict[str, Any] = {FACTS: facts} if facts else {}
+        if lane.lead_up and before:
+            carried[LEAD_UP] = before[-lane.lead_up :]
+        if carried:
+            found[lane.bit] = carried
+            size += carried_size(carried)
+    captured.carried = found or None
+    return fields, mask, size, captured
 
 
 def _entry(mask: int, record: logging.LogRecord, fields: dict[str, Any], gate: Gate | None, note: Note) -> Entry:

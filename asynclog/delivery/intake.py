@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from asynclog.plain import IMMUTABLE, STANDARD_FIELDS
+from asynclog.render.carried import carried_size
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import (
     Renderer,
@@ -78,7 +79,7 @@ class Intake:
             self._pending.append((fields, captured, size, shared))
             self.formatting += 1
         else:
-            lane.buffer.append(self._item(fields, captured, size, shared))
+            lane.buffer.append(self._finished(fields, captured, size, shared))
 
     def is_plain(self) -> bool:
         """Say whether records that carry nothing are rendered here and at once: a standard formatter does it."""
@@ -126,25 +127,40 @@ class Intake:
         json = type(face.formatter) is JSONFormatter and type(face).format is logging.Handler.format
         self._by_user = (not is_standard(face) and not json) or self.lane.sink.asks
         # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
-        self._render_plain = None if self._by_user or self.lane.sink.formats_itself else plain_renderer(face)
+        slow = self._by_user or self.lane.sink.formats_itself or self.lane.sink.redactor is not None
+        self._render_plain = None if slow else plain_renderer(face)
         if self._by_user:
             self._thread.start()
 
     # -- on the formatting thread ---------------------------------------------------------------
 
     def _format_all(self, pending: list[_Pending]) -> None:
-        slice_ends = time.perf_counter() + SLICE
+        pace = pacer()
         done = self._done
         for fields, captured, size, shared in pending:
             levelno = fields["levelno"]
             try:
-                done.append(self._item(fields, captured, size, shared))
+                done.append(self._finished(fields, captured, size, shared))
             except BaseException as error:  # out of memory, or a fault of ours
                 self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
                 done.append((shared, levelno))
-            if time.perf_counter() >= slice_ends:
-                real_sleep(PAUSE)
-                slice_ends = time.perf_counter() + SLICE
+            pace()
+
+    def _finished(
+        self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None
+    ) -> Item:
+        """Make an item with what it carries to its mail, and without secrets where the sink hides them."""
+        item = self._item(fields, captured, size, shared)
+        if captured is not None and captured.carried is not None:
+            carried = captured.carried.get(self.lane.bit)
+            if carried is not None:
+                item.record.__dict__.update(carried)
+                item.size += carried_size(carried)
+        redactor = self.lane.sink.redactor
+        if redactor is None:
+            return item
+        exception = captured.exception if captured is not None else None
+        return Item(redactor.record(item.record, exception), redactor.text(item.text), item.size, shared)
 
     def _item(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> Item:
         if captured is None:
@@ -198,6 +214,19 @@ class Intake:
         self._pending = []
         self._done = collections.deque()
         self._thread = SinkThread(f"{self.lane.name}: formatting")
+
+
+def pacer() -> Callable[[], None]:
+    """Return what a long work on a thread of ours calls between its pieces, to let the app's threads in."""
+    slice_ends = time.perf_counter() + SLICE
+
+    def pace() -> None:
+        nonlocal slice_ends
+        if time.perf_counter() >= slice_ends:
+            real_sleep(PAUSE)
+            slice_ends = time.perf_counter() + SLICE
+
+    return pace
 
 
 def _strip(record: logging.LogRecord) -> None:

@@ -30,7 +30,7 @@ from asynclog.values import Batch, Captured, Entry, Item, SharedOutcome
 # Seconds after a fault of the lane's own.
 _FAULT_PAUSE = 1.0
 # A mail that failed this often lets newer ones pass: it may be the mail and not the server.
-_LET_PASS = 5
+LET_PASS = 5
 # Mails that wait apart, for the recipients that have not taken them; past it the oldest is given up.
 _MAX_APART = 100
 
@@ -237,12 +237,16 @@ class Lane:
         at = self.policy.due_at(now, len(self.buffer), self.last_sent)
         return at if self.bucket is None else max(at, self.bucket.free_at(now))
 
-    def next_work(self, now: float) -> Work:
-        """Return what to deliver now: what keeps its order if it is due, else the earliest that waits apart."""
+    def next_work(self, now: float) -> Work | None:
+        """Return what to deliver now: what keeps its order if it is due, else the earliest that waits apart.
+
+        Returns:
+            ``None`` where nothing is due after all.
+        """
         due = self._due_at(now)
         if self.apart and (due is None or due > now):
             return min(self.apart, key=lambda work: work.due_at)
-        if self.work and self.work[0].batch.attempt >= _LET_PASS and self.buffer.items and self.sink.sends_mail:
+        if self.work and self.work[0].batch.attempt >= LET_PASS and self.buffer.items and self.sink.sends_mail:
             self._set_apart(self.work, now + self.options.retry_max)
             self.work = []
         if not self.work:
@@ -258,18 +262,13 @@ class Lane:
         self.apart.extend(replace(work, due_at=due_at) for work in works)
         while len(self.apart) > _MAX_APART:
             oldest = self.apart.pop(0)
-            for item in () if oldest.counted else oldest.batch.items:
-                self.settle(DEAD_LETTERED, item.shared)
+            self._settle_work(oldest, DEAD_LETTERED)
             whom = ", ".join(oldest.batch.recipients or ("all recipients",))
             self.board.tell("rejected", self.name, f"given up after {oldest.batch.attempt} attempts for {whom}")
 
     def digest(self, work: Work, verdicts: Verdicts, now: float) -> None:
         """Count what came of an attempt, and decide when the next one is."""
-        self._settle_delivered(verdicts.delivered)
-        for item in verdicts.rejected:
-            self.settle(DEAD_LETTERED, item.shared)
-        for item, reason in verdicts.lost:
-            self.settle(DROPPED, item.shared, reason, item.record.levelno)
+        self._count(work, verdicts, now)
         for kind, text in verdicts.reports:
             self.board.tell(kind, self.name, text)
         was_apart = work not in self.work
@@ -288,11 +287,24 @@ class Lane:
             self._set_apart(apart, now + (bound * self._chance() if hint is None else max(0.0, hint)))
         if verdicts.retry.circuit or not apart:
             self._failed(verdicts, now)
-        elif verdicts.delivered:
+        elif verdicts.any_delivered:
             self._succeeded(now)
             self._tell_waiting(verdicts.retry.reason)
         else:
             self._tell_waiting(verdicts.retry.reason)
+
+    def _count(self, work: Work, verdicts: Verdicts, now: float) -> None:  # noqa: ARG002  (a lane that folds asks)
+        """Count the outcomes that an attempt brought."""
+        self._settle_delivered(verdicts.delivered)
+        for item in verdicts.rejected:
+            self.settle(DEAD_LETTERED, item.shared)
+        for item, reason in verdicts.lost:
+            self.settle(DROPPED, item.shared, reason, item.record.levelno)
+
+    def _settle_work(self, work: Work, outcome: int, reason: str = "") -> None:
+        """Count one outcome for what is left of a batch."""
+        for item in () if work.counted else work.batch.items:
+            self.settle(outcome, item.shared, reason, item.record.levelno)
 
     def _succeeded(self, now: float) -> None:
         self.last_sent = now
@@ -309,7 +321,7 @@ class Lane:
         self.last_failure = retry.reason
         self.retry_at = now + self.backoff.delay(retry.after)
         self.board.count("attempt_failed")
-        if verdicts.delivered and not retry.circuit:
+        if verdicts.any_delivered and not retry.circuit:
             return  # the server works: one recipient or one record has to wait
         if self.breaker.failed(now, at_once=retry.circuit):
             self.board.tell(
@@ -389,6 +401,8 @@ class Lane:
 
     async def _attempt(self) -> None:
         work = self.next_work(self.clock.monotonic())
+        if work is None:
+            return
         verdicts: Verdicts | None = None
         import anyio
 
@@ -436,8 +450,7 @@ class Lane:
             return  # a delivery that can't be stopped still runs, and will say what came of it
         self.intake.collect()
         for work in (*self.work, *self.apart):
-            for item in () if work.counted else work.batch.items:
-                self.settle(DROPPED, item.shared, reason, item.record.levelno)
+            self._settle_work(work, DROPPED, reason)
         self.work, self.apart = [], []
         while self.buffer.items:
             item = self.buffer.pop()

@@ -24,12 +24,21 @@ class TokenBucket:
             self.tokens = min(self.burst, self.tokens + max(0.0, now - self._filled_at) * self.per_second)
         self._filled_at = now
 
-    def free_at(self, now: float) -> float:
-        """Return when the next token is there; ``now`` means at once."""
+    def free_at(self, now: float, reserve: int = 0) -> float:
+        """Return when the next token is there; ``now`` means at once.
+
+        Args:
+            now: The time.
+            reserve: Tokens that have to be left after it.
+        """
         self._fill(now)
-        if self.tokens >= 1.0 - 1e-9:
-            return now
-        return now + (1.0 - self.tokens) / self.per_second
+        missing = 1.0 + reserve - self.tokens
+        return now if missing <= 1e-9 else now + missing / self.per_second
+
+    def free(self, now: float) -> int:
+        """Return how many tokens are there; 0 where some are owed."""
+        self._fill(now)
+        return max(0, int(self.tokens + 1e-9))
 
     def take(self, now: float) -> None:
         """Take a token; one that is not there is owed, so that a forced flush counts too.

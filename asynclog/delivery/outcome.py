@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED
 from asynclog.values import Batch, Delivered, Item, Lost, Part, Rejected, RetryLater, Verdict, whole
 
 
@@ -27,12 +28,21 @@ class Work:
 
     def pending(self) -> int:
         """Return how many of its records have no outcome yet."""
-        return 0 if self.counted else len(self.batch.items)
+        if self.counted:
+            return 0
+        digest = self.batch.digest
+        return len(self.batch.items) if digest is None else digest.count
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """What came of an attempt, sorted by what the lane does with it."""
+    """What came of an attempt, sorted by what the lane does with it.
+
+    Attributes:
+        outcome: What became of all records that a digest counts; ``None``: nothing yet, or it was
+            counted before.
+        reason: What that outcome is counted under.
+    """
 
     delivered: list[Item] = field(default_factory=list)
     rejected: list[Item] = field(default_factory=list)
@@ -40,6 +50,13 @@ class Verdicts:
     rest: list[Work] = field(default_factory=list)
     retry: RetryLater | None = None
     reports: list[tuple[str, str]] = field(default_factory=list)
+    outcome: int | None = None
+    reason: str = ""
+
+    @property
+    def any_delivered(self) -> bool:
+        """Whether something was taken that had not been before."""
+        return bool(self.delivered) or self.outcome == DELIVERED
 
 
 def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
@@ -53,6 +70,8 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
     found = Verdicts()
     if not all(isinstance(part, Part) and isinstance(part.verdict, Verdict) for part in parts):
         raise TypeError("deliver() has to return asynclog.values.Part objects with a verdict each")
+    if batch.digest is not None:
+        return _sort_out_digest(work, parts, found)
     if len(parts) == 1 and type(parts[0].verdict) is Delivered and parts[0].items == batch.items:
         found.delivered = [] if work.counted else list(batch.items)
         return found
@@ -82,16 +101,43 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
     return found
 
 
-def _report(part: Part, found: Verdicts) -> None:
+def _sort_out_digest(work: Work, parts: Sequence[Part], found: Verdicts) -> Verdicts:
+    """Sort the parts of a mail that counts records: whoever took it took all of it."""
+    batch = work.batch
+    assert batch.digest is not None
+    if not parts:
+        parts = [Part(RetryLater("the sink did not say what came of it"), batch.items, batch.recipients)]
+    left: tuple[str, ...] | None = ()
+    lost: Lost | None = None
+    for part in parts:
+        if isinstance(part.verdict, RetryLater):
+            left = _both(left, batch.recipients if part.recipients is None else part.recipients)
+        elif isinstance(part.verdict, Lost):
+            lost = part.verdict
+        _report(part, found, batch.digest.count)
+    if not work.counted:
+        if any(isinstance(part.verdict, Delivered) for part in parts):
+            found.outcome = DELIVERED
+        elif found.retry is None:
+            found.outcome = DEAD_LETTERED if lost is None else DROPPED
+            found.reason = "" if lost is None else lost.reason
+    if found.retry is not None:
+        counted = work.counted or found.outcome == DELIVERED
+        found.rest = [replace(work, batch=replace(batch, attempt=batch.attempt + 1, recipients=left), counted=counted)]
+    return found
+
+
+def _report(part: Part, found: Verdicts, count: int | None = None) -> None:
     verdict = part.verdict
+    count = len(part.items) if count is None else count
     if isinstance(verdict, RetryLater):
         if found.retry is None or (verdict.circuit and not found.retry.circuit):
             found.retry = verdict
     elif isinstance(verdict, Rejected):
         who = f" for {', '.join(part.recipients)}" if part.recipients else ""
-        found.reports.append(("rejected", f"{len(part.items)} records were refused{who}: {verdict.reason}"))
+        found.reports.append(("rejected", f"{count} records were refused{who}: {verdict.reason}"))
     elif isinstance(verdict, Lost):
-        found.reports.append((verdict.reason, f"{len(part.items)} records were lost: {verdict.text or verdict.reason}"))
+        found.reports.append((verdict.reason, f"{count} records were lost: {verdict.text or verdict.reason}"))
 
 
 def _rest(work: Work, parts: Sequence[Part], delivered: set[int]) -> list[Work]:

@@ -111,19 +111,13 @@ class MailRenderer:
         message_id = f"<{_digest(batch_id, items)}@{self.id_host}>"
         message = self._message(subject, body, items[-1].record, message_id, count)
         breathe()
-        ascii_only = self.sender.isascii() and self.recipients.isascii()
-        return Mail(
-            _flattened(message, self.policy),
-            None if ascii_only else _flattened(message, self.policy.clone(utf8=True, mangle_from_=False)),
-            message_id,
-            count,
-        )
+        return finished(message, self, count)
 
     def _message(self, subject: str, body: str, record: logging.LogRecord, message_id: str, count: int) -> EmailMessage:
         message = EmailMessage(policy=self.policy)
         message["From"] = self.sender
         message["To"] = self.recipients
-        message["Subject"] = _safe_subject(subject, self.policy)
+        message["Subject"] = safe_subject(subject, self.policy)
         message["Date"] = _local_time(record)
         message["Message-ID"] = message_id
         message["Auto-Submitted"] = "auto-generated"
@@ -131,10 +125,22 @@ class MailRenderer:
         message["X-Auto-Response-Suppress"] = "OOF, AutoReply, RN, NRN"
         message["X-Asynclog-Count"] = str(count)
         if self.app is not None:
-            message["X-Asynclog-App"] = _safe_header("X-Asynclog-App", self.app, self.policy)
+            message["X-Asynclog-App"] = safe_header("X-Asynclog-App", self.app, self.policy)
         breathe()
         message.set_content(clean_body(body))
         return message
+
+
+def finished(message: EmailMessage, renderer: MailRenderer, count: int) -> Mail:
+    """Return a message as the bytes that are sent, twice where its addresses may need SMTPUTF8."""
+    policy = renderer.policy
+    ascii_only = renderer.sender.isascii() and renderer.recipients.isascii()
+    return Mail(
+        _flattened(message, policy),
+        None if ascii_only else _flattened(message, policy.clone(utf8=True, mangle_from_=False)),
+        str(message["Message-ID"]),
+        count,
+    )
 
 
 def _flattened(message: EmailMessage, policy: Policy) -> bytes:
@@ -229,11 +235,12 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
-def _safe_subject(subject: Any, policy: Policy) -> str:
-    return _safe_header("Subject", str(subject)[:_SUBJECT_LIMIT], policy)
+def safe_subject(subject: Any, policy: Policy) -> str:
+    """Return a subject that `email` folds into exactly one header, cut to a readable length."""
+    return safe_header("Subject", str(subject)[:_SUBJECT_LIMIT], policy)
 
 
-def _safe_header(name: str, value: str, policy: Policy) -> str:
+def safe_header(name: str, value: str, policy: Policy) -> str:
     """Return a value that `email` folds into exactly one header."""
     value = clean_header(value)
     if _folds_safely(name, value, policy):

@@ -61,6 +61,34 @@ class Subjects:
             return f"{self.of_one(first)} (first of {count:,} records)"
         return self._where(fields) + what
 
+    def of_group(
+        self, first: logging.LogRecord | None, *, levelname: str, name: str, exc_type: str, place: str, more: int = 0
+    ) -> str:
+        """Return the subject for a group of records, the same for every mail about it.
+
+        Args:
+            first: The first record that is kept; ``None``: none is.
+            levelname: The group's level.
+            name: Its logger.
+            exc_type: The exception's type as a traceback prints it; empty without one.
+            place: Where it happened.
+            more: Groups that share the mail with it.
+        """
+        short = exc_type.rpartition(".")[2]
+        fields = (
+            self._fields(first)
+            if first is not None
+            else {"app": self._app or "", "environment": self._environment or ""}
+        )
+        fields |= {"levelname": levelname, "name": name, "exc_type": short, "place": place or name}
+        rest = f" and {more:,} more" if more else ""
+        if self._template is not None:
+            return self._template.format(**fields) + rest
+        if self._handler is None:
+            return self._where(fields) + _headline(fields) + rest
+        subject = self._from_handler(self._handler, first) if first is not None else str(self._handler.subject)
+        return f"{subject}: {_headline(fields)}{rest}"
+
     def _from_handler(self, handler: SMTPHandler, record: logging.LogRecord) -> str:
         if self.runs_user_code:
             if _ASKED not in record.__dict__:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asynclog import checks
 from asynclog.threads import SinkThread
 from asynclog.values import Batch, Part
+
+if TYPE_CHECKING:
+    from asynclog.render.redact import Redactor
 
 # Set by asynclog.wrap, which stands above this floor: makes the QueueHandler through which a sink
 # that was put straight on a logger delivers.
@@ -54,10 +57,25 @@ class Sink(logging.Handler):
     asks: bool = False
     #: Whether a mail library has to be loaded for it.
     sends_mail: ClassVar[bool] = False
+    #: Whether its records are counted by group and leave as digests: storm control.
+    folds: bool = False
+    #: Seconds between the mails of a group, at first and at most; and what names a record's group.
+    digest_interval: tuple[float, float] = (60.0, 1800.0)
+    fingerprint: Callable[[logging.LogRecord], str | None] | None = None
+    #: Hides secrets in a record as soon as it is rendered; ``None``: nothing is hidden there.
+    redactor: Redactor | None = None
+    #: Asked about the request, on the caller, for records at ERROR and above.
+    context: tuple[Callable[[], Mapping[str, Any] | None], ...] = ()
+    #: Records of the same request that an error's mail shows, and whether that was asked for
+    #: where it costs the caller's fast path.
+    lead_up: int = 0
+    lead_up_given: bool = False
     #: Whether the live exception is needed, with its frames.
     wants_live: bool = False
     #: Whether a handler that it stands in for is to be closed when its lane ends.
     ending: bool = False
+    #: Told of what is no fault of the delivery's, by a kind and a text; its lane sets it.
+    tell: Callable[[str, str], object] | None = None
     #: For people: what is served; stats and alarms name the lane by it.
     label: str
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,10 +13,19 @@ from asynclog import checks
 from asynclog.render.subjects import Subjects
 from asynclog.sinks import smtp_options
 from asynclog.sinks.base import Sink
+from asynclog.sinks.smtp_digest import DigestMails
 from asynclog.sinks.smtp_mailer import Mailer
 from asynclog.sinks.smtp_options import Connecting, Security
 from asynclog.sinks.smtp_pieces import Pieces, Settled
-from asynclog.sinks.smtp_verdicts import TOO_LARGE, Sent, SessionError, parts_of_recipients, refused_mail
+from asynclog.sinks.smtp_style import LEAD_UP, STYLE_OPTIONS, UNSET, MailStyle, style_of
+from asynclog.sinks.smtp_verdicts import (
+    TOO_LARGE,
+    Sent,
+    SessionError,
+    is_permanent,
+    parts_of_recipients,
+    refused_mail,
+)
 from asynclog.threads import SinkThread
 from asynclog.values import Batch, Item, Part, Rejected, RetryLater
 
@@ -25,10 +36,10 @@ if TYPE_CHECKING:
     from asynclog.render import mail as mails
 
 #: The keywords that are about the mails and not about servers and addresses.
-MAIL_OPTIONS = frozenset({"subject", "app", "environment", "digest", "rate", "burst"})
+MAIL_OPTIONS = frozenset({"subject", "app", "environment", "digest", "rate", "burst"}) | STYLE_OPTIONS
 
 _DEFAULT_RATE = "30/hour"
-_UNSET: Any = object()
+_UNSET: Any = UNSET
 _BATCH_RECORDS = 1000
 #: Mail is for people: what comes within ten seconds of the first shares a mail.
 _BATCH_AGE = 10.0
@@ -63,10 +74,29 @@ class SMTPSink(Sink):
             shop.checkout``.
         app: The application's name, for subject and ``X-Asynclog-App``.
         environment: Such as ``"production"``, for the subject.
-        digest: Whether records that wait together share one mail; ``False``: one mail a record.
+        digest: Storm control: the first error leaves at once, what follows is counted by group and
+            leaves as digests with exact numbers; ``False``: one mail a record. Set it before the
+            sink is wrapped.
         rate: Mails that may leave, such as ``"30/hour"`` (the default); ``None``: any number, the
             default with ``digest=False``.
         burst: Mails that may leave at once before the rate counts; default 10.
+        digest_interval: Seconds between the mails of a group, at first and at most; default
+            ``(60, 1800)``.
+        fingerprint: Called with a record, returns the name of its group or ``None`` for the default
+            (exception and innermost frames of the app, or logger and template); runs on a thread
+            of asynclog's, in the caller's context.
+        redact: What hides secrets: ``True`` (the default): `asynclog.render.redact.Redactor` with
+            its names and patterns; ``False``: nothing; names to hide besides; a function from text
+            to text; or a `Redactor`.
+        context: A function without arguments that returns a dictionary of facts about the request,
+            or several; called where a record at ERROR or above is logged. See
+            `asynclog.integrations.facts`.
+        lead_up: Earlier records of the same request that an error's mail shows; default 20 where
+            handlers are wrapped together, of which another takes lower levels, and 0 elsewhere.
+            Given for a handler that is wrapped alone, it costs its records the fast path.
+        rich: Whether a lone error's mail is laid out by the templates too (the default), or is the
+            formatted text alone.
+        templates: Directory of Jinja2 templates that take the place of asynclog's own by name.
         level: Records below it are not let in; default ``NOTSET``.
         formatter: Makes the text of a mail.
         filters: Filters or functions of a record.
@@ -103,6 +133,13 @@ class SMTPSink(Sink):
         digest: bool = True,
         rate: str | None = _UNSET,
         burst: int = 10,
+        digest_interval: tuple[float, float] = _UNSET,
+        fingerprint: Callable[[logging.LogRecord], str | None] | None = _UNSET,
+        redact: Any = _UNSET,
+        context: Any = _UNSET,
+        lead_up: int = _UNSET,
+        rich: bool = _UNSET,
+        templates: str | os.PathLike[str] | None = _UNSET,
         level: int | str = logging.NOTSET,
         formatter: logging.Formatter | None = None,
         filters: Iterable[Any] = (),
@@ -121,13 +158,15 @@ class SMTPSink(Sink):
         from_ = smtp_options.address("sender", sender)
         to = smtp_options.addresses("recipients", recipients)
         subjects = Subjects(template=subject, app=app, environment=environment)
+        style = MailStyle(digest_interval, fingerprint, redact, context, lead_up, rich, templates)
         from asynclog.render import mail as mails  # loads `email`: half of what `import asynclog` would take
 
         renderer = mails.MailRenderer(
             from_.header, ", ".join(one.header for one in to), subjects, smtp_options.id_host(from_.mailbox), app
         )
-        self._set_limits(digest, rate, burst)
         self._remember(subject, app, environment)
+        self._set_limits(digest, rate, burst)
+        self._set_style(style)
         self._prepare(how, from_.mailbox, tuple(one.mailbox for one in to), renderer)
 
     @classmethod
@@ -141,6 +180,7 @@ class SMTPSink(Sink):
         digest: bool = True,
         rate: str | None = _UNSET,
         burst: int = 10,
+        **style: Any,
     ) -> Self | None:
         """Make a sink that sends what a standard `SMTPHandler` sends, with its settings.
 
@@ -156,6 +196,9 @@ class SMTPSink(Sink):
             digest: As for the class.
             rate: As for the class.
             burst: As for the class.
+            style: ``digest_interval``, ``fingerprint``, ``redact``, ``context``, ``lead_up``,
+                ``rich`` and ``templates``, as for the class; but a lone error's mail stays the
+                standard library's, byte for byte, unless ``rich=True`` or ``redact`` is given.
 
         Returns:
             ``None`` where a sink can't honour what a subclass overrides or how it is set up: it has
@@ -168,13 +211,15 @@ class SMTPSink(Sink):
         from asynclog.sinks.smtp_from_handler import settings_of  # needs logging.handlers
 
         subjects = Subjects(template=subject, app=app, environment=environment, handler=handler)
+        check_mail_options(style)
         settings = settings_of(handler)
         if settings is None:
             return None
         sink = cls.__new__(cls)
         Sink.__init__(sink, level=handler.level, formatter=handler.formatter, filters=handler.filters)
-        sink._set_limits(digest, rate, burst)
         sink._remember(subject, app, environment, handler)
+        sink._set_limits(digest, rate, burst)
+        sink._set_style(style_of(style))
         from asynclog.render import mail as mails  # loads `email`: half of what `import asynclog` would take
 
         renderer = mails.MailRenderer(
@@ -197,8 +242,11 @@ class SMTPSink(Sink):
         """Change some of the mail keywords; the others stay as they were given.
 
         Args:
-            options: ``subject``, ``app``, ``environment``, ``digest``, ``rate``, ``burst``, as for
-                the class. With ``digest`` alone the rate is that mode's default, unless one was given.
+            options: ``subject``, ``app``, ``environment``, ``digest``, ``rate``, ``burst``,
+                ``digest_interval``, ``fingerprint``, ``redact``, ``context``, ``lead_up``, ``rich``,
+                ``templates``, as for the class. With ``digest`` alone the rate is that mode's default,
+                unless one was given. A sink that is wrapped already goes on as it began, as far as
+                pace, grouping and facts go.
 
         Raises:
             OptionValueError: An option has a value that it can't take.
@@ -207,12 +255,16 @@ class SMTPSink(Sink):
         check_mail_options(options)
         words = {name: options.get(name, value) for name, value in self._words.items()}
         limits = {name: options.get(name, value) for name, value in self._limits.items()}
+        style = style_of({name: options.get(name, getattr(self._style, name)) for name in STYLE_OPTIONS})
+        style.check_digest(checks.flag("digest", limits["digest"]))
         subjects = Subjects(
             template=words["subject"], app=words["app"], environment=words["environment"], handler=self._original
         )
         self._renderer = dataclasses.replace(self._renderer, subjects=subjects, app=words["app"])
         self._words = words
         self._set_limits(**limits)
+        self._set_style(style)
+        self._digests = self._digest_mails()
 
     def _set_limits(self, digest: Any, rate: Any, burst: Any) -> None:
         self._limits = {"digest": digest, "rate": rate, "burst": burst}
@@ -226,12 +278,35 @@ class SMTPSink(Sink):
         self.rate = checks.rate("rate", rate)
         self.burst = checks.integer("burst", burst, minimum=1)
 
+    def _set_style(self, style: MailStyle) -> None:
+        style.check_digest(self.digest)
+        self._style = style
+        self.folds = self.digest
+        self.digest_interval = style.interval
+        self.fingerprint = style.given("fingerprint", None)
+        #: Whether a lone error's mail is laid out by the templates.
+        self.rich = style.given("rich", self._original is None and self.digest)
+        # What a standard handler would have sent is not touched, unless somebody asked for it.
+        is_asked = self._original is None or self.rich or style.redact is not UNSET
+        self.redactor = style.redactor if is_asked else None
+        self.context = style.providers
+        self.lead_up = style.given("lead_up", LEAD_UP) if self.digest else 0
+        self.lead_up_given = style.lead_up is not UNSET and self.lead_up > 0
+
+    def _digest_mails(self) -> DigestMails:
+        return DigestMails(self._renderer, self._style, self._words["environment"], self._tell)
+
+    def _tell(self, kind: str, text: str) -> None:
+        if self.tell is not None:
+            self.tell(kind, text)
+
     def _prepare(self, how: Connecting, sender: str, recipients: tuple[str, ...], renderer: mails.MailRenderer) -> None:
         self.label = f"mail:{how.servers[0].host}"
         self._how = how
         self._sender = sender
         self._recipients = recipients
         self._renderer = renderer
+        self._digests = self._digest_mails()
         self.after_fork()
 
     sends_mail = True
@@ -241,7 +316,10 @@ class SMTPSink(Sink):
         """Whether the wrapped handler has a ``getSubject`` of its own, which may read the request."""
         return self._renderer.subjects.runs_user_code
 
-    runs_user_code = asks
+    @property
+    def runs_user_code(self) -> bool:  # type: ignore[override]
+        """Whether code of the user's wants the caller's context: for the subject, or the group."""
+        return self.asks or self.fingerprint is not None
 
     def ask(self, record: logging.LogRecord) -> None:
         """Ask the wrapped handler for the subject while the caller's context is at hand."""
@@ -257,8 +335,10 @@ class SMTPSink(Sink):
 
     async def open(self) -> None:
         """Start the thread, if there is user code for it to run: at exit it might no longer start."""
-        if self._how.token_provider is not None or self._renderer.subjects.runs_user_code:
+        if self.digest or self._how.token_provider is not None or self._renderer.subjects.runs_user_code:
             self._thread.start()
+        if self.rich:
+            self._thread.submit(self._digests.prepare, None, lambda _: None)
 
     async def aclose(self) -> None:
         """Say goodbye to the server, briefly, and end the thread."""
@@ -269,6 +349,8 @@ class SMTPSink(Sink):
 
     async def deliver(self, batch: Batch) -> Sequence[Part]:
         """Send a batch as one mail, or as one a record, and say what became of each record."""
+        if batch.digest is not None and (self.rich or not batch.digest.is_lone):
+            return await self._deliver_digest(batch)
         parts = self._settled.begin(batch)
         left = self._settled.left(batch)
         groups = [left] if self.digest and left else [(item,) for item in left]
@@ -282,6 +364,48 @@ class SMTPSink(Sink):
                 parts.append(Part(failure, (*pieces.left(), *behind), batch.recipients))
                 break
         return self._settled.end()
+
+    async def _deliver_digest(self, batch: Batch) -> Sequence[Part]:
+        """Send the mail about a digest, which is taken or refused as a whole."""
+        wanted = self._wanted(batch)
+        if not wanted:
+            return (self._for_nobody(batch, batch.items),)
+        import anyio
+
+        with anyio.move_on_after(self._how.timeout):
+            try:
+                sent = await self._offer_digest(batch, wanted)
+                if sent.refused is None:
+                    return parts_of_recipients(sent, batch.items, batch.recipients)
+                verdict = refused_mail(sent.server, sent.refused, sent.payload)
+            except SessionError as error:
+                verdict = error.verdict
+            return (Part(verdict, batch.items, batch.recipients),)
+        return (Part(self._mailer.overdue(), batch.items, batch.recipients),)
+
+    async def _offer_digest(self, batch: Batch, wanted: tuple[str, ...]) -> Sent:
+        # Always on the thread: a mail takes some ten milliseconds, which other lanes would wait.
+        mail = await self._thread.call(self._digests.render, batch)
+        sent = await self._mailer.send(mail, self._sender, wanted)
+        if sent.refused is not None and sent.refused.code == TOO_LARGE:
+            limit = max(2_000, len(sent.payload) // 2)
+            mail = await self._thread.call(self._digests.render, batch, limit)
+            sent = await self._mailer.send(mail, self._sender, wanted)
+        if sent.refused is not None and is_permanent(sent.refused.code):
+            # Numbers and plain words: what a filter of theirs has against the rest is not in it.
+            mail = await self._thread.call(functools.partial(self._digests.render, batch, is_bare=True))
+            sent = await self._mailer.send(mail, self._sender, wanted)
+        return sent
+
+    def _wanted(self, batch: Batch) -> tuple[str, ...]:
+        if batch.recipients is None:
+            return self._recipients
+        return tuple(one for one in self._recipients if one in batch.recipients)
+
+    @staticmethod
+    def _for_nobody(batch: Batch, items: tuple[Item, ...]) -> Part:
+        # A batch that waited on disk while the recipients were changed.
+        return Part(Rejected("none of its recipients is configured any more"), items, batch.recipients)
 
     async def _send_pieces(self, batch: Batch, pieces: Pieces, parts: list[Part]) -> RetryLater | None:
         """Send until no piece is left; return what stopped that before."""
@@ -298,11 +422,9 @@ class SMTPSink(Sink):
         return self._mailer.overdue()
 
     async def _send_piece(self, batch: Batch, piece: tuple[Item, ...], pieces: Pieces) -> Sequence[Part]:
-        wanted = self._recipients
-        if batch.recipients is not None:
-            wanted = tuple(one for one in wanted if one in batch.recipients)
-        if not wanted:  # a batch that waited on disk while the recipients were changed
-            return (Part(Rejected("none of its recipients is configured any more"), piece, batch.recipients),)
+        wanted = self._wanted(batch)
+        if not wanted:
+            return (self._for_nobody(batch, piece),)
         sent = await self._offer(batch, piece, wanted)
         if sent.refused is None:
             parts = parts_of_recipients(sent, piece, batch.recipients)
@@ -346,6 +468,6 @@ def check_mail_options(options: Mapping[str, Any]) -> None:
     if unknown:
         checks.unknown_options("SMTPSink.configure()", unknown, MAIL_OPTIONS)
     Subjects(template=options.get("subject"), app=options.get("app"), environment=options.get("environment"))
-    checks.flag("digest", options.get("digest", True))
+    style_of(options).check_digest(checks.flag("digest", options.get("digest", True)))
     checks.rate("rate", options.get("rate"))
     checks.integer("burst", options.get("burst", 1), minimum=1)

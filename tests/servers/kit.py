@@ -155,8 +155,6 @@ def running(arguments: Sequence[str], folder: Path, mail_port: int, **settings: 
 def send_requests(server: Server, workers: int = 1) -> list[Answer]:
     """Send requests, every fourth a good one, until each worker has failed at some.
 
-    Few enough for one mail to show all that were logged: it is cut at 100 KB.
-
     Returns:
         What was answered to each, the good ones too.
     """
@@ -186,7 +184,8 @@ def wait_until_all_answer(server: Server, workers: int) -> list[Answer]:
     return answers
 
 
-_LOGGED = re.compile(r"^(\d+) .*?(id-[a-z]+-\d+)", re.MULTILINE)
+# In a mail's text it may be indented.
+_LOGGED = re.compile(r"^[ \t]*(\d+) .*?(id-[a-z]+-\d+)", re.MULTILINE)
 
 
 def failed(answers: Sequence[Answer]) -> Counter[Logged]:
@@ -200,23 +199,35 @@ def in_file(path: Path) -> Counter[Logged]:
     return Counter(Logged(int(pid), id_) for pid, id_ in _LOGGED.findall(text))
 
 
-def in_mails(mails: Sequence[StoredMail]) -> Counter[Logged]:
-    """Return what the mails' bodies hold."""
-    found: Counter[Logged] = Counter()
+def shown_in_mail(mail: StoredMail) -> set[Logged]:
+    """Return the records that a mail shows whole: of a digest those are only some."""
+    body = mail.message.get_body(("plain",))
+    assert body is not None
+    return {Logged(int(pid), id_) for pid, id_ in _LOGGED.findall(body.get_content())}
+
+
+def counted_in_mails(mails: Sequence[StoredMail]) -> Counter[int]:
+    """Return how many records of each process the mails announce."""
+    found: Counter[int] = Counter()
     for mail in mails:
-        text = mail.message.get_content()
-        found.update(Logged(int(pid), id_) for pid, id_ in _LOGGED.findall(text))
+        pids = {one.pid for one in shown_in_mail(mail)}
+        assert len(pids) == 1, f"a mail speaks of {len(pids)} processes:\n{mail.data.decode(errors='replace')}"
+        found[pids.pop()] += mail.count
     return found
 
 
 def assert_all_arrived(server: Server, smtpd: FaultSMTPServer, expected: Counter[Logged]) -> None:
-    """Assert that each record is in the mails once and in the file once, and nothing else is."""
+    """Assert that each record is counted in its process's mails once and in the file once, and nothing else is."""
     mails = smtpd.mails
     told = f"\n{server.stderr()}"
     ids = [mail.message_id for mail in mails]
     assert len(ids) == len(set(ids)), f"a mail came twice{told}"
-    assert_same(in_mails(mails), expected, f"the mails{told}")
-    assert sum(mail.count for mail in mails) == expected.total(), f"the mails count wrongly{told}"
+    shown = Counter(one for mail in mails for one in shown_in_mail(mail))
+    assert_same(shown & expected, shown, f"the mails{told}")
+    by_process: Counter[int] = Counter()
+    for logged, count in expected.items():
+        by_process[logged.pid] += count
+    assert counted_in_mails(mails) == by_process, f"the mails count wrongly{told}"
     assert_same(in_file(server.file), expected, f"the file{told}")
     assert "records left" not in server.stderr()
 

@@ -32,7 +32,7 @@ def log_some(start: int, count: int = 5) -> None:
 
 
 def log_some_in_two_mails() -> None:
-    """The first is with the mail server, the others wait for company, when this returns."""
+    """The first is with the mail server, the others wait for their digest, when this returns."""
     log_some(0, 1)
     asynclog.flush(30)
     log_some(1, 4)

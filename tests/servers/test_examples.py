@@ -45,7 +45,9 @@ def test_an_example_mails_its_errors_and_writes_its_warnings(name: str, tmp_path
         finally:
             server.kill()
         assert sum(mail.count for mail in smtpd.mails) == 10, server.stderr()
-        assert "asked for GET http://127.0.0.1" in smtpd.mails[0].message.get_content()
+        body = smtpd.mails[0].message.get_body(("plain",))
+        assert body is not None
+        assert "asked for GET http://127.0.0.1" in body.get_content()
         text = (tmp_path / "app.log").read_text()
         assert text.count("a cart of 200 items") == 1
         assert text.count("ZeroDivisionError: ") == 10

@@ -15,8 +15,8 @@ from tests.servers.kit import (
     IMPORT_RECORD,
     Logged,
     assert_all_arrived,
+    counted_in_mails,
     failed,
-    in_mails,
     running,
     send_requests,
 )
@@ -61,7 +61,7 @@ def test_no_request_waits_for_a_mail_server_that_is_silent_and_then_slow(worker_
         answers = send_requests(server)
         # With the plain handler each of them takes the handler's timeout, three seconds, one by one.
         assert max(answer.seconds for answer in answers) < 1.5
-        assert in_mails(smtpd.mails) == Counter()
+        assert counted_in_mails(smtpd.mails) == Counter()
         smtpd.behaviour = faults.slow(2.0)
         assert server.end() == 0, server.stderr()
         assert_all_arrived(server, smtpd, failed(answers))

@@ -90,7 +90,7 @@ def test_a_second_sigterm_waits_for_the_delivery(name: str, code: int, run) -> N
         server = run(name, smtpd)
         wait_until_ready(server)
         server.process.send_signal(signal.SIGTERM)
-        # The second mail is begun only because the process ends: else it would wait for company.
+        # The second mail is begun only because the process ends: else it would wait a minute.
         wait_until(server, lambda: sum(line.startswith("MAIL") for _, line in smtpd.lines) == 2)
         assert server.end() == code, server.stderr()
         assert_all_arrived(server, smtpd, some(server.process.pid, 0))

@@ -152,7 +152,7 @@ def test_a_sinks_options_have_types(options):
 
 def test_an_unknown_option_is_refused():
     with pytest.raises(TypeError):
-        SMTPSink("smtp://localhost", **GOOD, templates="x")
+        SMTPSink("smtp://localhost", **GOOD, template="x")
 
 
 SECRET = "hunter2-s3cret"

@@ -1,0 +1,81 @@
+"""Mails about digests, for `SMTPSink`: rendered late, and off the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from asynclog.sinks.smtp_style import LEAD_UP, MailStyle
+from asynclog.values import Batch
+
+if TYPE_CHECKING:
+    from asynclog.render.digest_mail import DigestRenderer
+    from asynclog.render.mail import Mail, MailRenderer
+
+
+class DigestMails:
+    """Makes the mails about digests of one sink.
+
+    Args:
+        mails: Knows sender, recipients, subjects and encoding.
+        style: Redaction, templates and lead-up.
+        environment: Such as ``"production"``.
+        tell: Told of a template that failed.
+    """
+
+    def __init__(
+        self, mails: MailRenderer, style: MailStyle, environment: str | None, tell: Callable[[str, str], object]
+    ) -> None:
+        self._mails = mails
+        self._style = style
+        self._environment = environment
+        self._tell = tell
+        self._renderer: DigestRenderer | None = None
+
+    def prepare(self, *_: Any) -> None:
+        """Load and compile what the first mail needs, which takes a tenth of a second."""
+        # What is wrong with a template is told when a mail needs it; asynclog's own stand in then.
+        with contextlib.suppress(Exception):
+            self._made().prepare()
+
+    def render(self, batch: Batch, limit: int | None = None, *, is_bare: bool = False) -> Mail:
+        """Make the mail of a batch.
+
+        Args:
+            batch: Has a digest.
+            limit: Bytes that it may have; for a server that refused a longer one.
+            is_bare: Numbers and texts alone, in ASCII and without HTML; for a server that refused
+                the full mail.
+        """
+        from asynclog.render.mail_view import HeldUp
+
+        digest = batch.digest
+        assert digest is not None
+        now = time.time()
+        held_up = None
+        if batch.refused_since is not None:
+            held_up = HeldUp(batch.refused_since, now, batch.refusal)
+        renderer = self._made()
+        if is_bare:
+            return renderer.render_bare(digest, batch.id)
+        return renderer.render(digest, batch.id, now=now, held_up=held_up, limit=limit)
+
+    def _made(self) -> DigestRenderer:
+        if self._renderer is None:
+            # jinja2 and the parts of `email` that only these mails need.
+            from asynclog.render.digest_mail import DigestRenderer
+            from asynclog.render.mail_view import Around
+            from asynclog.render.templates_env import Templates
+
+            style = self._style
+            self._renderer = DigestRenderer(
+                self._mails,
+                around=Around(app=self._mails.app or "", environment=self._environment or ""),
+                redactor=style.redactor,
+                templates=style.own_templates or Templates(),
+                lead_up=style.given("lead_up", LEAD_UP),
+                on_failure=lambda text: self._tell("template_error", text),
+            )
+        return self._renderer
