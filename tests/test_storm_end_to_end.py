@@ -408,3 +408,15 @@ def test_a_mail_too_large_for_the_server_goes_in_short(logger, served):
     assert listener.flush(60)
     assert counted(server) == 100
     check_adds_up(listener.stats())
+
+
+def test_a_wrapped_handlers_digest_is_seven_bit_clean(logger):
+    with running_smtpd() as server:
+        handler = asynclog.wrap(SMTPHandler((server.host, server.port), "a@example.com", ["b@example.com"], "Failed"))
+        logger.addHandler(handler)
+        for _ in range(20):
+            logger.error("größer als 日本語")
+        assert handler.listener.flush(20)
+        digest = server.mails[-1].data
+    assert digest.isascii()
+    assert b"Content-Transfer-Encoding: 8bit" not in digest

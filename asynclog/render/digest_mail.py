@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 from asynclog.digest import Digest
 from asynclog.render import words
 from asynclog.render.digest_view import ViewMaker, level_name
-from asynclog.render.mail import Mail, MailRenderer, clean_body, finished, safe_header, safe_subject
+from asynclog.render.mail import SEVEN_BIT_POLICY, Mail, MailRenderer, clean_body, finished, safe_header, safe_subject
 from asynclog.render.mail_view import Around, HeldUp, Limits, MailView
 from asynclog.render.redact import Redactor
 from asynclog.render.templates_env import Templates
@@ -48,7 +49,8 @@ class DigestRenderer:
         lead_up: int = 20,
         on_failure: Callable[[str], object] | None = None,
     ) -> None:
-        self._mails = mails
+        # A wrapped handler's own mails go as its `email` policy has them; a digest passes every server unharmed.
+        self._mails = dataclasses.replace(mails, policy=SEVEN_BIT_POLICY)
         self._around = Around(app=mails.app or "") if around is None else around
         self._redactor = redactor
         self._templates = Templates() if templates is None else templates
