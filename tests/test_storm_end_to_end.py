@@ -10,7 +10,7 @@ import pytest
 
 import asynclog
 from asynclog.testing import faults
-from asynclog.testing.smtpd import FaultSMTPServer
+from asynclog.testing.smtpd import FaultSMTPServer, running_smtpd
 from tests.conftest import check_adds_up, wait_until
 
 user = contextvars.ContextVar("user", default="nobody")
@@ -412,7 +412,9 @@ def test_a_mail_too_large_for_the_server_goes_in_short(logger, served):
 
 def test_a_wrapped_handlers_digest_is_seven_bit_clean(logger):
     with running_smtpd() as server:
-        handler = asynclog.wrap(SMTPHandler((server.host, server.port), "a@example.com", ["b@example.com"], "Failed"))
+        handler = asynclog.wrap(
+            logging.handlers.SMTPHandler((server.host, server.port), "a@example.com", ["b@example.com"], "Failed")
+        )
         logger.addHandler(handler)
         for _ in range(20):
             logger.error("größer als 日本語")
