@@ -55,8 +55,27 @@ def calls_beside_a_busy_thread(calls: int = 500) -> dict[str, float]:
     }
 
 
-def lateness_beside_a_draining_worker(records: int = 100_000) -> dict[str, float]:
-    """Return how many milliseconds late a thread is that wakes every millisecond."""
+def lateness_beside_a_draining_worker(records: int = 100_000, drains: int = 3) -> dict[str, float]:
+    """Return how many milliseconds late a thread is that wakes every millisecond.
+
+    Over several drains, since one lasts for some 300 wake-ups only and a full garbage collection of
+    a backlog that size, by whichever thread makes it, is one of 25 ms.
+    """
+    late = [one for _ in range(drains) for one in _late_in_one_drain(records)]
+    quiet = []
+    for _ in range(500):
+        due = time.perf_counter() + 0.001
+        time.sleep(0.001)
+        quiet.append((time.perf_counter() - due) * 1e3)
+    return {
+        "p50": percentile(late, 50),
+        "p99": percentile(late, 99),
+        "worst": max(late),
+        "quiet p99": percentile(quiet, 99),
+    }
+
+
+def _late_in_one_drain(records: int) -> list[float]:
     late = []
     with tempfile.TemporaryDirectory() as folder:
         target = logging.FileHandler(Path(folder, "app.log"))
@@ -74,17 +93,7 @@ def lateness_beside_a_draining_worker(records: int = 100_000) -> dict[str, float
             time.sleep(0.001)
             late.append((time.perf_counter() - due) * 1e3)
         listener.stop()
-    quiet = []
-    for _ in range(500):
-        due = time.perf_counter() + 0.001
-        time.sleep(0.001)
-        quiet.append((time.perf_counter() - due) * 1e3)
-    return {
-        "p50": percentile(late, 50),
-        "p99": percentile(late, 99),
-        "worst": max(late),
-        "quiet p99": percentile(quiet, 99),
-    }
+    return late
 
 
 def main(quick: bool = False) -> dict[str, dict[str, float]]:
