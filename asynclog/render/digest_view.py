@@ -6,6 +6,7 @@ The text part and the HTML part are laid out from the same view, so that one say
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
 from asynclog.digest import Digest, GroupReport
@@ -24,6 +25,8 @@ STILL = 300.0
 
 # Both, the count and the host fit the first 200 pixels of a phone's screen; the record's text has
 # them whole.
+# The module path before an exception's name, at the beginning of a line.
+_MODULE = re.compile(r"\A(?:\w+\.)+(?=\w+:)")
 _HEADLINE_TEXT = 70
 _HEADLINE_ALONE = 120
 _LEAD_UP_LINE = 300
@@ -288,7 +291,11 @@ class ViewMaker:
     def _headed(self, text: str, limit: int) -> str:
         """Return a text for the head of the mail: its middle left out, since it follows whole below."""
         line = clean_body(" ".join(self._redacted(text).split()))
-        return line if len(line) <= limit else f"{line[: limit * 2 // 3]} … {line[-limit // 3 :]}"
+        if len(line) <= limit:
+            return line
+        # The module goes first, where that is enough: the traceback names it, and the text says what broke.
+        short = _MODULE.sub("", line)
+        return short if len(short) <= limit * 4 // 3 else f"{line[: limit * 2 // 3]} … {line[-limit // 3 :]}"
 
     def _line(self, text: str, limit: int) -> str:
         """Return a text as one line without secrets, cut in the middle."""
