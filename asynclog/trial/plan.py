@@ -81,6 +81,16 @@ def phases(seconds: float) -> tuple[Phase, ...]:
     )
 
 
+def outage(plan: tuple[Phase, ...]) -> tuple[float, float]:
+    """Return from when to when a storm's database is down; seconds after the first request was due.
+
+    From a third of the first phase, so that its first mail finds a healthy server, to the middle of the
+    second: long enough, in a run of 40 s or more, for a digest to come while it lasts or just after.
+    """
+    first, second = plan[:2]
+    return first.start + (first.end - first.start) / 3, (second.start + second.end) / 2
+
+
 def phase_at(plan: tuple[Phase, ...], due: float) -> Phase:
     """Return the phase in which a request was due."""
     return next((phase for phase in plan if due < phase.end), plan[-1])

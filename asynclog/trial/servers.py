@@ -192,16 +192,19 @@ class AppProcess:
         app: Which.
         mail_port: The mail server's.
         folder: Where its stderr and its last counts are kept.
+        outage_file: Where it learns when the shop's database is down; ``None``: never.
     """
 
-    def __init__(self, app: App, mail_port: int, folder: Path) -> None:
+    def __init__(self, app: App, mail_port: int, folder: Path, outage_file: Path | None = None) -> None:
         self.app = app
         self._exit_file = folder / f"{app.key}.json"
         # Bound here and handed over: a port that was looked up and then bound by another process
         # can be taken by a third in between.
         with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
             self.port: int = listening.getsockname()[1]
-            factory = f"asynclog.trial.app:create_app({app.key!r}, {mail_port}, {str(self._exit_file)!r})"
+            outage = None if outage_file is None else str(outage_file)
+            given = f"{app.key!r}, {mail_port}, {str(self._exit_file)!r}, {outage!r}"
+            factory = f"asynclog.trial.app:create_app({given})"
             arguments = ["-m", "gunicorn", "-c", "python:asynclog.trial.gunicorn_conf"]
             arguments += ["--bind", f"fd://{listening.fileno()}", factory]
             self.child = Child(app.key, arguments, folder, keep=[listening.fileno()])
