@@ -93,7 +93,7 @@ def _commands() -> click.Group:
     @click.option(
         "--storm",
         is_flag=True,
-        help="Have the shop's database go down for a while, so that every checkout fails with one error; "
+        help="Have the shop's database go down for a while: out of the blue every checkout fails with one error; "
         "asynclog sends HTML and a digest every 10 s at first.",
     )
     def demo(seconds: float, rate: float, report: Path, storm: bool) -> None:

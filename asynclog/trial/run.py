@@ -148,11 +148,12 @@ class _Run:
         *,
         storm: bool,
     ) -> None:
-        self._order = {"rate": rate, "seconds": seconds, "patience": PATIENCE}
         self._view = view
         self._children = children
         self._progress = Progress(phases(seconds))
         self._outage = outage(self._progress.plan) if storm else None
+        raising_from = self._outage[0] if self._outage else 0.0
+        self._order = {"rate": rate, "seconds": seconds, "raising_from": raising_from, "patience": PATIENCE}
         self._outage_file = folder / "outage.json" if storm else None
         view.say("starting the mail server, four gunicorns and the load")
         self._mail = MailProcess(folder, self._took)
@@ -178,7 +179,7 @@ class _Run:
 
     def run(self) -> Outcome:
         for app in self._apps:
-            app.warm_up()
+            app.warm_up(raising=self._outage is None)
         start = self._load.begin({**self._order, "ports": [app.port for app in self._apps]}, _LEAD)
         self._announce_outage(start)
         for phase in self._progress.plan:

@@ -209,10 +209,15 @@ class AppProcess:
             arguments += ["--bind", f"fd://{listening.fileno()}", factory]
             self.child = Child(app.key, arguments, folder, keep=[listening.fileno()])
 
-    def warm_up(self) -> None:
-        """Wait until it serves, and have it do everything a few times that it is going to be measured at."""
+    def warm_up(self, *, raising: bool = True) -> None:
+        """Wait until it serves, and have it do everything a few times that it is going to be measured at.
+
+        Args:
+            raising: Whether that includes raising; not before a storm, whose error must be the first.
+        """
         deadline = time.monotonic() + _START_SECONDS
-        for path in (*[PLAIN_PATH] * 2 * ONE_IN, RAISING_PATH, *[PLAIN_PATH] * ONE_IN, RAISING_PATH):
+        last = RAISING_PATH if raising else PLAIN_PATH
+        for path in (*[PLAIN_PATH] * 2 * ONE_IN, last, *[PLAIN_PATH] * ONE_IN, last):
             self._get(path, deadline - time.monotonic())
 
     def counts(self) -> dict[str, Any]:
@@ -261,7 +266,7 @@ class LoadProcess:
             self._hear_of_requests(said)
 
     def begin(self, order: Mapping[str, Any], in_seconds: float) -> float:
-        """Have it send what the order asks for: ports, rate, seconds, patience.
+        """Have it send what the order asks for: ports, rate, seconds, raising_from, patience.
 
         Returns:
             When the first request is due, on the monotonic clock that all processes share.
