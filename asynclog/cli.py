@@ -90,7 +90,13 @@ def _commands() -> click.Group:
         metavar="DIR",
         help="Where index.html is written; made if it is not there.",
     )
-    def demo(seconds: float, rate: float, report: Path) -> None:
+    @click.option(
+        "--storm",
+        is_flag=True,
+        help="Have the shop's database go down for a while: out of the blue every checkout fails with one error; "
+        "asynclog sends HTML and a digest every 10 s at first.",
+    )
+    def demo(seconds: float, rate: float, report: Path, storm: bool) -> None:
         """Show what a failing mail server does to a Flask app, without and with asynclog.
 
         The same app is served by gunicorn side by side: logging its errors nowhere (twice, to show how
@@ -103,7 +109,7 @@ def _commands() -> click.Group:
         """
         _need(_DEMO_NEEDS, "demo")
         try:
-            code = _demo(seconds, rate, report)
+            code = _demo(seconds, rate, report, storm=storm)
         except KeyboardInterrupt:
             code = _ended(130)
         raise SystemExit(code)
@@ -111,7 +117,7 @@ def _commands() -> click.Group:
     return asynclog
 
 
-def _demo(seconds: float, rate: float, folder: Path) -> int:
+def _demo(seconds: float, rate: float, folder: Path, *, storm: bool) -> int:
     import click
     from rich.console import Console
 
@@ -126,7 +132,7 @@ def _demo(seconds: float, rate: float, folder: Path) -> int:
     console = Console()
     try:
         with table.view(console) as view:
-            outcome = run.run(seconds, rate, view)
+            outcome = run.run(seconds, rate, view, storm=storm)
             view.say("writing the report")
             page = report.write(outcome, folder)
     except servers.DemoError as error:

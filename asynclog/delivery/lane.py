@@ -247,7 +247,8 @@ class Lane:
         if self.apart and (due is None or due > now):
             return min(self.apart, key=lambda work: work.due_at)
         if self.work and self.work[0].batch.attempt >= LET_PASS and self.buffer.items and self.sink.sends_mail:
-            self._set_apart(self.work, now + self.options.retry_max)
+            # A flush waits for the one that is let pass as well; at exit there is no later.
+            self._set_apart(self.work, now + self.options.retry_max if self.is_past(self.flush_mark) else now)
             self.work = []
         if not self.work:
             self._sequence += 1

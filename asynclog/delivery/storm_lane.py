@@ -120,7 +120,8 @@ class StormLane(Lane):
             return min(self.apart, key=lambda work: work.due_at)
         if self.work and self._lets_pass(now):
             self._let_one_pass = True
-            self._set_apart(self.work, now + self.options.retry_max)
+            # A flush waits for the one that is let pass as well; at exit there is no later.
+            self._set_apart(self.work, now if self._may_flush() else now + self.options.retry_max)
             self.work = []
         if not self.work:
             work = self._compose(now)

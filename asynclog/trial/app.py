@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from logging.handlers import SMTPHandler
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ _PRODUCT_PAGE = """<!doctype html>
 <ul>{% for other in others %}<li><a href="/product/{{ other.number }}">{{ other.name }}</a></li>{% endfor %}</ul>
 """
 
+# The default's first digest comes after a minute, when the demo is over.
+STORM_OPTIONS: Mapping[str, Any] = {"digest_interval": (10, 60), "rich": True}
+
 
 class _Errors:
     """Counts the exceptions that no view handled: what each accounting starts from."""
@@ -40,13 +43,15 @@ class _Errors:
             self.raised += 1
 
 
-def create_app(kind: str, mail_port: int, exit_file: str) -> Flask:
+def create_app(kind: str, mail_port: int, exit_file: str, outage_file: str | None = None) -> Flask:
     """Make the app.
 
     Args:
         kind: Where errors go: ``nowhere`` or ``again``, ``stdlib`` or ``asynclog``.
         mail_port: The mail server's, on 127.0.0.1.
         exit_file: Where the final counts are written when the process ends.
+        outage_file: Where it will be written when the shop's database is down, see `shop.Database`;
+            ``None``: it is never down, and asynclog has its defaults.
     """
     app = Flask("asynclog.trial")
     errors = _Errors()
@@ -58,13 +63,19 @@ def create_app(kind: str, mail_port: int, exit_file: str) -> Flask:
     # Held by the app, because `logging` holds its handlers weakly.
     app.extensions["counts-at-exit"] = _CountsAtExit(exit_file, counts)
     app.logger.propagate = False
-    app.logger.addHandler(error_handler(kind, mail_port))
-    _add_pages(app, counts)
+    app.logger.addHandler(error_handler(kind, mail_port, storm=outage_file is not None))
+    _add_pages(app, counts, shop.Database(None if outage_file is None else Path(outage_file)))
     return app
 
 
-def error_handler(kind: str, mail_port: int) -> logging.Handler:
-    """Make the handler that an app's errors go to."""
+def error_handler(kind: str, mail_port: int, *, storm: bool = False) -> logging.Handler:
+    """Make the handler that an app's errors go to.
+
+    Args:
+        kind: As `create_app` takes it.
+        mail_port: The mail server's, on 127.0.0.1.
+        storm: Whether asynclog sends HTML too, and digests at a pace that fits into the demo's minute.
+    """
     if kind in {NOWHERE.key, AGAIN.key}:
         return logging.NullHandler()
     handler = SMTPHandler(
@@ -76,10 +87,10 @@ def error_handler(kind: str, mail_port: int) -> logging.Handler:
         return handler
     import asynclog
 
-    return asynclog.wrap(handler)
+    return asynclog.wrap(handler, **(STORM_OPTIONS if storm else {}))
 
 
-def _add_pages(app: Flask, counts: Callable[[], dict[str, Any]]) -> None:
+def _add_pages(app: Flask, counts: Callable[[], dict[str, Any]], database: shop.Database) -> None:
     product_page = app.jinja_env.from_string(_PRODUCT_PAGE)
 
     @app.get("/product/<int:number>")
@@ -89,7 +100,7 @@ def _add_pages(app: Flask, counts: Callable[[], dict[str, Any]]) -> None:
 
     @app.get(RAISING_PATH)
     def checkout() -> dict[str, int]:
-        return {"total": shop.checkout({8: 1, 7: 1})}
+        return {"total": shop.checkout({8: 1, 7: 1}, database)}
 
     @app.get(STATS_PATH)
     def stats() -> dict[str, Any]:

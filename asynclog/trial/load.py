@@ -232,7 +232,7 @@ def _print(done: list[Sample], waiting: list[tuple[int, float]]) -> None:
 
 
 def main() -> None:
-    """Run the load that a JSON object on stdin asks for: ports, rate, seconds, start, patience."""
+    """Run the load that a JSON object on stdin asks for: ports, rate, seconds, raising_from, start, patience."""
     sys.stdout.write('{"ready":true}\n')
     sys.stdout.flush()
     line = sys.stdin.readline()
@@ -240,7 +240,7 @@ def main() -> None:
         return  # the demo is gone
     order = json.loads(line)
     gc.disable()
-    plan = list(requests(order["rate"], order["seconds"], len(order["ports"])))
+    plan = list(requests(order["rate"], order["seconds"], len(order["ports"]), raising_from=order["raising_from"]))
     loop = OpenLoop(order["ports"], plan, patience=order["patience"], tell=_print)
     with contextlib.suppress(BrokenPipeError):  # the demo is gone
         loop.run(order["start"])

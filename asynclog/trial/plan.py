@@ -81,6 +81,16 @@ def phases(seconds: float) -> tuple[Phase, ...]:
     )
 
 
+def outage(plan: tuple[Phase, ...]) -> tuple[float, float]:
+    """Return from when to when a storm's database is down; seconds after the first request was due.
+
+    From a third of the first phase, so that its first mail finds a healthy server, to the end of the
+    second: long enough, in a run of 40 s or more, for a digest to come while it lasts.
+    """
+    first, second = plan[:2]
+    return first.start + (first.end - first.start) / 3, second.end
+
+
 def phase_at(plan: tuple[Phase, ...], due: float) -> Phase:
     """Return the phase in which a request was due."""
     return next((phase for phase in plan if due < phase.end), plan[-1])
@@ -101,7 +111,7 @@ class Due:
     raises: bool
 
 
-def requests(rate: float, seconds: float, apps: int, *, seed: int = 7) -> Iterator[Due]:
+def requests(rate: float, seconds: float, apps: int, *, raising_from: float = 0.0, seed: int = 7) -> Iterator[Due]:
     """Plan the requests of a run.
 
     Each round asks every app for the same, in evenly spaced slots, so that the two cores are never
@@ -113,6 +123,8 @@ def requests(rate: float, seconds: float, apps: int, *, seed: int = 7) -> Iterat
         rate: Requests a second to each app.
         seconds: How long.
         apps: How many apps.
+        raising_from: Seconds before which nothing is asked for that raises: a storm has to come out of
+            the blue, or its first mail would join those about what raised a moment ago.
         seed: Of the draw; runs with the same seed send the same.
     """
     draw = random.Random(seed)
@@ -122,5 +134,6 @@ def requests(rate: float, seconds: float, apps: int, *, seed: int = 7) -> Iterat
         if number % ONE_IN == 0:
             raising = number + draw.randrange(ONE_IN)
         draw.shuffle(order)
+        raises = number == raising and number / rate >= raising_from
         for slot, app in enumerate(order):
-            yield Due((number + slot / apps) / rate, app, number == raising)
+            yield Due((number + slot / apps) / rate, app, raises)

@@ -1,4 +1,4 @@
-"""The demo's report: one HTML file with everything in it, and the numbers as JSON beside it."""
+"""The demo's report: one HTML file with everything in it; beside it the numbers as JSON and asynclog's mails."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from asynclog.trial.run import Outcome
 
 PAGE = "index.html"
 NUMBERS = "result.json"
+MAILS = "mails"
 
 _SHOWN_MAILS = 12
 _SHOWN_BODY = 20_000
@@ -46,16 +47,28 @@ def write(outcome: Outcome, folder: Path) -> Path:
     Returns:
         The page's path.
     """
-    _replace(folder / NUMBERS, json.dumps(numbers(outcome), indent=1))
+    _replace(folder / NUMBERS, json.dumps(numbers(outcome), indent=1).encode("utf-8"))
+    _write_mails(outcome.mails[ASYNCLOG.key], folder / MAILS)
     page = folder / PAGE
-    _replace(page, render(outcome))
+    _replace(page, render(outcome).encode("utf-8"))
     return page
 
 
-def _replace(path: Path, text: str) -> None:
+def _write_mails(mails: Sequence[Mail], folder: Path) -> None:
+    """Write each mail to a file of its own, as it arrived, for a mail program to open."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.eml"):
+        if old.stem.isdecimal():  # one of an earlier run's: beside the new ones it would pass for theirs
+            old.unlink()
+    digits = max(2, len(str(len(mails))))
+    for number, mail in enumerate(mails, 1):
+        _replace(folder / f"{number:0{digits}}.eml", mail.content)
+
+
+def _replace(path: Path, content: bytes) -> None:
     # Whoever has the old page open never loads half of the new one.
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text, encoding="utf-8")
+    new.write_bytes(content)
     new.replace(path)
 
 
@@ -66,6 +79,7 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
         "machine": _machine(),
         "seconds": outcome.seconds,
         "rate": outcome.rate,
+        "database_down": outcome.outage,
         "faults": outcome.faults,
         "lateness": dict(zip(("p50", "p99", "worst"), outcome.measured.lateness, strict=True)),
         "states": {
@@ -139,6 +153,7 @@ def _card(mail: Mail) -> dict[str, Any]:
     message = mail.parsed()
     part = message.get_body(("plain", "html"))
     body = part.get_content() if part is not None else ""
+    rich = message.get_body(("html",))
     return {
         "at": mail.at,
         "count": mail.count,
@@ -146,6 +161,7 @@ def _card(mail: Mail) -> dict[str, Any]:
         "headers": [(name, str(value)) for name, value in message.items()],
         "recipients": mail.recipients,
         "body": body if len(body) <= _SHOWN_BODY else body[:_SHOWN_BODY] + "\n… cut here",
+        "html": rich.get_content() if rich is not None else "",
         "size": len(mail.content),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import resource
 import signal
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 from asynclog.trial.accounts import Account, Mail, asynclog_account, mails_of, nowhere_account, stdlib_account
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import Measured, measure, needless_failures
-from asynclog.trial.plan import APPS, ASYNCLOG, PATIENCE, STDLIB, Phase, phases
+from asynclog.trial.plan import APPS, ASYNCLOG, PATIENCE, STDLIB, Phase, outage, phases
 from asynclog.trial.servers import AppProcess, DemoError, LoadProcess, MailProcess
 
 _TICK = 0.5
@@ -77,6 +78,8 @@ class Outcome:
         mails: Distinct mails by app key.
         stderr: What each app printed on stderr, by app key.
         stats: What `asynclog.stats` said just before the app was ended.
+        outage: From when to when the shop's database was down, in seconds after the start of the
+            load; ``None``: never.
     """
 
     seconds: float
@@ -88,6 +91,7 @@ class Outcome:
     mails: Mapping[str, tuple[Mail, ...]]
     stderr: Mapping[str, str]
     stats: Mapping[str, Any]
+    outage: tuple[float, float] | None = None
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -104,13 +108,14 @@ class Outcome:
         return tuple(found)
 
 
-def run(seconds: float, rate: float, view: View) -> Outcome:
+def run(seconds: float, rate: float, view: View, *, storm: bool = False) -> Outcome:
     """Run the demo.
 
     Args:
         seconds: Of load; all five states of the mail server share them.
         rate: Requests a second to each app.
         view: Shows it meanwhile.
+        storm: Whether the shop's database goes down for a while.
 
     Raises:
         DemoError: A process could not be started, or ended on its own.
@@ -123,7 +128,7 @@ def run(seconds: float, rate: float, view: View) -> Outcome:
         contextlib.ExitStack() as children,
     ):
         try:
-            return _Run(seconds, rate, view, Path(folder), children).run()
+            return _Run(seconds, rate, view, Path(folder), children, storm=storm).run()
         except BaseException:
             # From here on only cleaning up is left: another Ctrl-C must not break it off half-way.
             _ignore_signals()
@@ -133,11 +138,23 @@ def run(seconds: float, rate: float, view: View) -> Outcome:
 class _Run:
     """One run; its processes are ended by the stack it is given."""
 
-    def __init__(self, seconds: float, rate: float, view: View, folder: Path, children: contextlib.ExitStack) -> None:
-        self._order = {"rate": rate, "seconds": seconds, "patience": PATIENCE}
+    def __init__(
+        self,
+        seconds: float,
+        rate: float,
+        view: View,
+        folder: Path,
+        children: contextlib.ExitStack,
+        *,
+        storm: bool,
+    ) -> None:
         self._view = view
         self._children = children
         self._progress = Progress(phases(seconds))
+        self._outage = outage(self._progress.plan) if storm else None
+        raising_from = self._outage[0] if self._outage else 0.0
+        self._order = {"rate": rate, "seconds": seconds, "raising_from": raising_from, "patience": PATIENCE}
+        self._outage_file = folder / "outage.json" if storm else None
         view.say("starting the mail server, four gunicorns and the load")
         self._mail = MailProcess(folder, self._took)
         children.enter_context(self._mail.child)
@@ -146,7 +163,7 @@ class _Run:
         self._mail.wait_until_ready()
         self._apps: list[AppProcess] = []
         for app in APPS:
-            self._apps.append(AppProcess(app, self._mail.port, folder))
+            self._apps.append(AppProcess(app, self._mail.port, folder, self._outage_file))
             children.enter_context(self._apps[-1].child)
 
     def _took(self, said: dict[str, Any]) -> None:
@@ -162,8 +179,9 @@ class _Run:
 
     def run(self) -> Outcome:
         for app in self._apps:
-            app.warm_up()
+            app.warm_up(raising=self._outage is None)
         start = self._load.begin({**self._order, "ports": [app.port for app in self._apps]}, _LEAD)
+        self._announce_outage(start)
         for phase in self._progress.plan:
             self._pass(phase, start)
         self._await_answers(start)
@@ -171,6 +189,16 @@ class _Run:
         self._view.say("ending the apps: what asynclog still has leaves now")
         self._end_all()
         return self._settle(start, stats)
+
+    def _announce_outage(self, start: float) -> None:
+        if self._outage is None or self._outage_file is None:
+            return
+        begins, ends = self._outage
+        # Renamed into place, because an app may look just now.
+        new = self._outage_file.with_suffix(".new")
+        new.write_text(json.dumps([start + begins, start + ends]), encoding="ascii")
+        new.replace(self._outage_file)
+        self._view.say(f"the shop's database will be down from {begins:.1f} s to {ends:.1f} s")
 
     def _pass(self, phase: Phase, start: float) -> None:
         progress = self._progress
@@ -225,6 +253,7 @@ class _Run:
             mails=mails,
             stderr=stderr,
             stats=stats,
+            outage=self._outage,
         )
 
 

@@ -192,24 +192,32 @@ class AppProcess:
         app: Which.
         mail_port: The mail server's.
         folder: Where its stderr and its last counts are kept.
+        outage_file: Where it learns when the shop's database is down; ``None``: never.
     """
 
-    def __init__(self, app: App, mail_port: int, folder: Path) -> None:
+    def __init__(self, app: App, mail_port: int, folder: Path, outage_file: Path | None = None) -> None:
         self.app = app
         self._exit_file = folder / f"{app.key}.json"
         # Bound here and handed over: a port that was looked up and then bound by another process
         # can be taken by a third in between.
         with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
             self.port: int = listening.getsockname()[1]
-            factory = f"asynclog.trial.app:create_app({app.key!r}, {mail_port}, {str(self._exit_file)!r})"
+            outage = None if outage_file is None else str(outage_file)
+            given = f"{app.key!r}, {mail_port}, {str(self._exit_file)!r}, {outage!r}"
+            factory = f"asynclog.trial.app:create_app({given})"
             arguments = ["-m", "gunicorn", "-c", "python:asynclog.trial.gunicorn_conf"]
             arguments += ["--bind", f"fd://{listening.fileno()}", factory]
             self.child = Child(app.key, arguments, folder, keep=[listening.fileno()])
 
-    def warm_up(self) -> None:
-        """Wait until it serves, and have it do everything a few times that it is going to be measured at."""
+    def warm_up(self, *, raising: bool = True) -> None:
+        """Wait until it serves, and have it do everything a few times that it is going to be measured at.
+
+        Args:
+            raising: Whether that includes raising; not before a storm, whose error must be the first.
+        """
         deadline = time.monotonic() + _START_SECONDS
-        for path in (*[PLAIN_PATH] * 2 * ONE_IN, RAISING_PATH, *[PLAIN_PATH] * ONE_IN, RAISING_PATH):
+        last = RAISING_PATH if raising else PLAIN_PATH
+        for path in (*[PLAIN_PATH] * 2 * ONE_IN, last, *[PLAIN_PATH] * ONE_IN, last):
             self._get(path, deadline - time.monotonic())
 
     def counts(self) -> dict[str, Any]:
@@ -258,7 +266,7 @@ class LoadProcess:
             self._hear_of_requests(said)
 
     def begin(self, order: Mapping[str, Any], in_seconds: float) -> float:
-        """Have it send what the order asks for: ports, rate, seconds, patience.
+        """Have it send what the order asks for: ports, rate, seconds, raising_from, patience.
 
         Returns:
             When the first request is due, on the monotonic clock that all processes share.

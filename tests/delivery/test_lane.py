@@ -154,6 +154,25 @@ def test_a_mail_that_fails_time_and_again_lets_newer_ones_pass():
     assert one.check()["delivered"] == 3
 
 
+def test_a_flush_does_not_put_off_a_mail_that_failed_often():
+    class Mail(MemorySink):
+        sends_mail = True
+
+    sink = Mail()
+    sink.go_down(RetryLater("451 later"))
+    one = Stepped(sink)
+    one.log("old")
+    for _ in range(5):
+        one.attempt()
+    one.log("new")
+    sink.come_back()
+    mark = one.lane.request_flush()
+    while one.seconds() == 0:
+        one.attempt()
+    assert one.lane.is_past(mark)
+    assert sorted(sink.messages) == ["new", "old"]
+
+
 def test_a_file_keeps_its_order_however_long_it_fails():
     sink = MemorySink()
     sink.go_down(RetryLater("disk full"))

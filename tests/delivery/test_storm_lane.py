@@ -124,6 +124,19 @@ def test_one_mail_may_pass_one_that_the_server_can_not_stand():
     assert sum(one.sink.counts.values()) == 2
 
 
+def test_a_flush_sends_a_mail_that_failed_often_too_once_the_server_is_back():
+    one = Stepped()
+    one.sink.go_down(RetryLater("451 later"))
+    one.log("first")
+    one.until(20.0)
+    assert len(one.sink.batches) >= 5
+    one.log("second")
+    one.sink.come_back()
+    assert one.flush()
+    assert sorted(one.sink.counts.values()) == [1, 1]
+    assert one.lane.remaining() == 0
+
+
 def test_a_mail_is_the_same_mail_when_it_is_retried():
     one = Stepped()
     one.sink.fail_with(RetryLater("451"), RetryLater("451"))

@@ -1,6 +1,7 @@
 """A made-up run for the tests of what is made of one."""
 
 import random
+from email.message import EmailMessage
 
 from asynclog.trial.accounts import Mail, asynclog_account, nowhere_account, stdlib_account
 from asynclog.trial.load import Sample
@@ -15,6 +16,15 @@ def mail(app, number, count, body="body"):
     head = f"From: {app}@shop.example\r\nSubject: =?utf-8?q?=3Cb=3Ef=C3=A4iled?=\r\nMessage-ID: <{number}@{app}>\r\n"
     content = f"{head}X-Asynclog-Count: {count}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}\r\n"
     return Mail(number - 0.5, f"{app}@shop.example", ("admin@shop.example",), content.encode())
+
+
+def rich_mail(number, count, text, html):
+    message = EmailMessage()
+    message["From"], message["Subject"] = "asynclog@shop.example", "rich"
+    message["Message-ID"], message["X-Asynclog-Count"] = f"<{number}@asynclog>", str(count)
+    message.set_content(text)
+    message.add_alternative(html, subtype="html")
+    return Mail(number - 0.5, "asynclog@shop.example", ("admin@shop.example",), message.as_bytes())
 
 
 def outcome(*, lost=0, failing=0):

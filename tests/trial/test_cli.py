@@ -23,7 +23,7 @@ def test_help_names_the_command_and_what_it_does(capsys):
 def test_help_of_the_demo_names_every_option_with_its_default(capsys):
     assert call("demo", "--help") == 0
     shown = capsys.readouterr().out
-    for word in ("--seconds", "60", "--rate", "50", "--report", "demo-report"):
+    for word in ("--seconds", "60", "--rate", "50", "--report", "demo-report", "--storm"):
         assert word in shown
 
 

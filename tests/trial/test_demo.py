@@ -1,5 +1,7 @@
 """The demo from end to end, as people start it."""
 
+import email
+import email.policy
 import json
 import os
 import signal
@@ -94,6 +96,58 @@ def test_every_request_of_every_app_was_sent_and_counted(run):
     states = json.loads((run[3] / "result.json").read_text())["states"]
     for app in ("nowhere", "again", "stdlib", "asynclog"):
         assert sum(state["apps"][app]["requests"] for state in states.values()) == 100
+
+
+def test_without_a_storm_the_database_never_goes_down(run):
+    assert "database" not in run[1]
+    assert json.loads((run[3] / "result.json").read_text())["database_down"] is None
+    assert "database is down" not in (run[3] / "index.html").read_text()
+    assert not any("DatabaseUnavailableError" in mail.get_body(("plain",)).get_content() for mail in mails(run[3]))
+
+
+@pytest.fixture(scope="module")
+def storm(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("storm") / "report"
+    with start(folder, "--storm", "--rate", "60") as demo:
+        out, err = demo.communicate(timeout=DEADLINE)
+    assert (demo.returncode, err) == (0, ""), out
+    return folder, out
+
+
+def mails(folder):
+    files = sorted((folder / "mails").iterdir())
+    return [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
+
+
+def test_a_storms_mails_tell_of_every_error_with_exact_counts(storm):
+    accounts = json.loads((storm[0] / "result.json").read_text())["accounts"]
+    account = accounts["asynclog"]
+    assert all(one["adds_up"] for one in accounts.values())
+    # 300 rounds less those of the third of a second before it, one in ten of them raising.
+    assert {one["raised"] for one in accounts.values()} == {28}
+    told = sum(int(mail["X-Asynclog-Count"]) for mail in mails(storm[0]))
+    assert told + sum(account["rest"].values()) == 28
+
+
+def test_a_storms_first_error_is_a_mail_of_its_own_and_the_others_share_one(storm):
+    counts = [
+        int(mail["X-Asynclog-Count"])
+        for mail in mails(storm[0])
+        if "DatabaseUnavailableError" in mail.get_body(("plain",)).get_content()
+    ]
+    assert counts[0] == int(mails(storm[0])[0]["X-Asynclog-Count"]) == 1
+    # 1.7 s of six checkouts a second; less only if this machine stood still meanwhile.
+    assert sum(counts) >= 8
+    assert len(counts) < sum(counts)
+
+
+def test_a_storms_mails_have_html_and_the_report_shows_it(storm):
+    found = mails(storm[0])
+    assert all(mail.get_body(("html",)) is not None for mail in found)
+    page = (storm[0] / "index.html").read_text()
+    assert page.count("<iframe sandbox=") == len(found)
+    assert "database is down" in page
+    assert "database will be down from 0.3 s to 2.0 s" in storm[1]
 
 
 def test_it_leaves_no_process_behind(run):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asynclog.trial.plan import ONE_IN, phase_at, phases, requests
+from asynclog.trial.plan import ONE_IN, outage, phase_at, phases, requests
 
 rates = st.floats(2, 200)
 durations = st.floats(5, 15)
@@ -17,6 +17,21 @@ def test_phases_follow_one_another_without_a_gap_and_fill_the_run():
     assert plan[0].start == 0
     assert plan[-1].end == 60
     assert all(before.end == after.start for before, after in zip(plan, plan[1:], strict=False))
+
+
+def test_a_storms_first_mail_finds_a_healthy_server_and_its_first_digest_comes_within_a_minutes_run():
+    plan = phases(60)
+    start, end = outage(plan)
+    assert phase_at(plan, start).behaviour == "healthy"
+    assert end - start > 10
+    assert end <= plan[1].end
+
+
+def test_before_a_storm_nothing_raises_and_from_then_on_the_same_as_without_one():
+    usual, storm = list(requests(20, 10, 4)), list(requests(20, 10, 4, raising_from=3.0))
+    assert [due.at for due in usual] == [due.at for due in storm]
+    assert {due.raises for due in storm if due.at < 3.0} == {False}
+    assert [due for due in usual if due.at >= 3.0] == [due for due in storm if due.at >= 3.0]
 
 
 def test_a_request_belongs_to_the_phase_in_which_it_was_due():

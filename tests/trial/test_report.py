@@ -1,12 +1,13 @@
 """The report: one page with everything in it, safe to open."""
 
+import dataclasses
 import html.parser
 import json
 
 import pytest
 
 from asynclog.trial import report
-from tests.trial.samples import outcome
+from tests.trial.samples import NASTY, mail, outcome, rich_mail
 
 
 class Page(html.parser.HTMLParser):
@@ -16,13 +17,15 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.loads, self.tags, self.open, self.text = [], [], [], []
+        self.loads, self.tags, self.open, self.text, self.frames = [], [], [], [], []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.loads += [value for name, value in attrs if name in {"src", "srcset", "href"}]
+        if tag == "iframe":
+            self.frames.append(dict(attrs))
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -79,8 +82,55 @@ def test_the_numbers_are_there_for_machines(written):
     assert numbers["states"]["slow"]["p99_ratio"]["within"] in {True, False}
 
 
-def test_only_the_page_and_the_numbers_are_written(written):
-    assert sorted(path.name for path in written[1].iterdir()) == [report.PAGE, report.NUMBERS]
+def test_only_the_page_the_numbers_and_the_mails_are_written(written):
+    assert sorted(path.name for path in written[1].iterdir()) == [report.PAGE, report.MAILS, report.NUMBERS]
+
+
+def test_asynclogs_mails_are_files_byte_for_byte_as_they_arrived(written):
+    files = sorted((written[1] / report.MAILS).iterdir())
+    assert [file.name for file in files] == ["01.eml", "02.eml"]
+    assert [file.read_bytes() for file in files] == [mail.content for mail in outcome().mails["asynclog"]]
+
+
+def test_mails_of_an_earlier_run_do_not_stay_beside_the_new_ones_and_other_files_do(tmp_path):
+    mails = tmp_path / report.MAILS
+    mails.mkdir()
+    for name in ("03.eml", "mine.eml", "notes.txt"):
+        (mails / name).touch()
+    report.write(outcome(), tmp_path)
+    assert sorted(file.name for file in mails.iterdir()) == ["01.eml", "02.eml", "mine.eml", "notes.txt"]
+
+
+def test_a_hundred_mails_are_in_order_by_name(tmp_path):
+    mails = tuple(mail("asynclog", number, 1, str(number)) for number in range(100))
+    report.write(dataclasses.replace(outcome(), mails={**outcome().mails, "asynclog": mails}), tmp_path)
+    files = sorted((tmp_path / report.MAILS).iterdir())
+    assert [file.read_bytes() for file in files] == [one.content for one in mails]
+
+
+def test_a_mails_html_is_in_a_frame_where_nothing_runs_and_its_text_beside_it():
+    run = outcome()
+    shown = '<p title="a">hello</p><script>alert(2)</script>'
+    page = Page(
+        report.render(dataclasses.replace(run, mails={**run.mails, "asynclog": (rich_mail(0, 1, NASTY, shown),)}))
+    )
+    (frame,) = page.frames
+    assert frame["sandbox"] == ""  # nothing is allowed
+    assert frame["srcdoc"].strip() == shown
+    assert "src" not in frame
+    assert "script" not in page.tags
+    assert NASTY in "".join(page.text)
+    assert page.open == []
+
+
+def test_a_mail_without_html_has_no_frame(written):
+    assert Page(written[0]).frames == []
+
+
+def test_the_page_says_when_the_database_was_down_and_only_then(written):
+    said = "s to 12.0 s the shop’s database is down"
+    assert said in " ".join(report.render(dataclasses.replace(outcome(), outage=(2.5, 12.0))).split())
+    assert "database is down" not in written[0]
 
 
 def test_a_record_that_is_in_no_mail_is_a_fault_and_the_page_says_so():
