@@ -28,12 +28,16 @@ def providers(name: str, value: Any) -> tuple[Provider, ...]:
     Args:
         name: The option's name, for the error.
         value: A function without arguments that returns a dictionary or ``None``; several; or
-            ``None``.
+            ``None``. One with an attribute ``level`` (a number, such as ``logging.WARNING``) is asked
+            for records at or above it, others for ERROR and above.
 
     Raises:
-        OptionTypeError: It is none of these.
+        OptionTypeError: It is none of these, or its ``level`` is no whole number.
     """
-    return checks.functions(name, value)
+    found = checks.functions(name, value)
+    for provider in found:
+        checks.integer(f"{name}: the level of a provider", getattr(provider, "level", logging.ERROR))
+    return found
 
 
 def take_facts(
@@ -45,12 +49,13 @@ def take_facts(
         levelno: The record's level.
         asked: The providers, in order; a later one's facts replace an earlier one's by name.
         note: Told of a provider that raised or returned something else.
-        level: Records below it have no facts.
+        level: Records below it have no facts, unless a provider has a ``level`` of its own.
 
     Returns:
         Plain values, bounded to about `FACTS_BUDGET` characters; ``None`` where there are none.
     """
-    if levelno < level:
+    asked = [provider for provider in asked if levelno >= getattr(provider, "level", level)]
+    if not asked:
         return None
     found: dict[str, Any] = {}
     for provider in asked:

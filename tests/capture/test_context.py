@@ -71,3 +71,28 @@ def test_the_option_takes_a_function_or_several():
     for bad in (7, "request", {"a": 1}, [one, 7]):
         with pytest.raises(OptionTypeError, match="context"):
             providers("context", bad)
+
+
+def test_a_provider_with_a_level_of_its_own_is_asked_from_there_on():
+    def early():
+        return {"early": 1}
+
+    early.level = logging.WARNING
+
+    def late():
+        return {"late": 1}
+
+    asked = providers("context", [early, late])
+    notes: list[str] = []
+    facts = [take_facts(level, asked, lambda kind, _: notes.append(kind)) for level in (20, 30, 40)]
+    assert facts == [None, {"early": 1}, {"early": 1, "late": 1}]
+    assert notes == []
+
+
+def test_a_provider_whose_level_is_no_number_is_refused():
+    def wrong():
+        return None
+
+    wrong.level = "loud"
+    with pytest.raises(OptionTypeError, match="context: the level"):
+        providers("context", wrong)
