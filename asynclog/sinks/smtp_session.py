@@ -300,7 +300,7 @@ class Session:
                 self._forget_unasked()
                 await client.execute_command(b"QUIT")
         except Exception:
-            pass
+            pass  # every mail has its verdict by now: an error in the goodbye is a success
         finally:
             self.discard()
 
