@@ -575,11 +575,15 @@ class QueueListener(logging.handlers.QueueListener):
             lane.buffer.is_scarce(lane.intake.formatting) for lane in self.lanes
         )
 
+    def is_waited_for(self) -> bool:
+        """Say whether a caller waits for what the lanes are at: for a flush, or for room."""
+        return self._state == _RUNNING and (bool(self._requests) or self._is_held_up())
+
     def lie_down(self) -> bool:
         """Mark the queue as unwatched unless there is something to do; called on the loop."""
         if self._state != _RUNNING:
             return True
-        if self._requests or self._is_held_up():
+        if self.is_waited_for():
             return False
         self.inner.sleeping = True
         if self.inner.entries:

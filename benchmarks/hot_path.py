@@ -40,8 +40,7 @@ def asynclog_handler() -> tuple[logging.Handler, Callable[[], None]]:
     handler.keeps_alive = listener  # type: ignore[attr-defined]
 
     def empty() -> None:
-        own.entries.clear()
-        own.memory = 0
+        own.clear()
         own.ledger.reset()
         own.sleeping = False  # nobody is woken: the ring is measured by the latency benchmarks
 
