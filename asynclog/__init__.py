@@ -15,7 +15,8 @@ from asynclog.alarm import Alarm
 from asynclog.errors import AsynclogError, OptionTypeError, OptionValueError
 from asynclog.handler import QueueHandler
 from asynclog.installed import install, uninstall
-from asynclog.listener import QueueListener, flush, stats
+from asynclog.listener import QueueListener
+from asynclog.listeners import flush, stats
 from asynclog.queue import RecordQueue
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.sinks.base import Sink, ThreadedSink

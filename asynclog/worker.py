@@ -371,7 +371,7 @@ def _sigterm_put_off() -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-# Set by asynclog.listener, which stands above this floor.
+# Set by asynclog.listeners, which stands above this floor.
 finish_listeners: Callable[[], None] = lambda: None  # noqa: E731
 known_listeners: Callable[[], list[Any]] = list
 

@@ -50,7 +50,7 @@ class Stepped:
         seconds = self.seconds()
         assert seconds is not None, "there is nothing to do"
         self.clock.advance(seconds)
-        asyncio.run(self.lane._attempt())
+        asyncio.run(self.lane.runner.attempt())
 
     def settle_all(self, limit=100):
         """Make attempts until nothing is left; return how many."""

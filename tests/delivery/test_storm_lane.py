@@ -64,7 +64,7 @@ class Stepped(kit.Stepped):
                 self.clock.advance(max(0.0, ends - self.clock.monotonic()))
                 return
             self.clock.advance(wait)
-            asyncio.run(self.lane._attempt())
+            asyncio.run(self.lane.runner.attempt())
         raise AssertionError("it goes on for ever")
 
     def flush(self):
