@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
-from asynclog import checks, threads
+from asynclog import checks, public, threads
 from asynclog.alarm import note_from_caller
 from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate
@@ -53,6 +53,7 @@ class QueueHandler(logging.handlers.QueueHandler):
         if not callable(getattr(queue, "put_nowait", None)):
             checks.bad_type("queue", queue, "give an asynclog.RecordQueue, or a queue with put_nowait()")
         super().__init__(queue)
+        public.load()
         self.listener = None
         #: The gate of this handler alone, where it stands for some of the queue's lanes; else the queue's.
         self.door: Gate | None = None
@@ -140,7 +141,7 @@ class QueueHandler(logging.handlers.QueueHandler):
             if len(entries) >= queue.soft_limit or queue.memory + size > queue.soft_memory:
                 queue.put_nested((fields, gate.bit, size, captured))
                 return record
-            # Nothing between these lines lets another thread in; see asynclog.stats on counting.
+            # Nothing between these lines lets another thread in; see asynclog.ledger on counting.
             queue.ledger.accepted += 1
             queue.memory += size
             if captured is None:
@@ -297,7 +298,7 @@ class Flushable(Protocol):
         ...
 
 
-# Set by asynclog.wrap, which stands above this floor: exchanges a plain queue and listener
+# Set by asynclog.wrapping, which stands above this floor: exchanges a plain queue and listener
 # that dictConfig made up for ours.
 exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener  # noqa: E731
 

@@ -13,10 +13,10 @@ from asynclog.capture.scope import request_scope
 from asynclog.clock import Clock
 from asynclog.delivery.lane import Lane
 from asynclog.delivery.storm_lane import StormLane
+from asynclog.ledger import unused_name
 from asynclog.options import LaneOptions
 from asynclog.queue import RecordQueue
 from asynclog.sinks.convert import sink_for
-from asynclog.stats import unused_name
 
 
 class Lanes:

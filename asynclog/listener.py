@@ -6,7 +6,6 @@ import asyncio
 import logging
 import logging.handlers
 import time
-import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any
@@ -22,14 +21,12 @@ from asynclog.foreign import ForeignReader
 from asynclog.fork import process_state
 from asynclog.lanes import Lanes
 from asynclog.lifecycle import RUNNING, STOPPED, Lifecycle
+from asynclog.listeners import living
 from asynclog.options import LANE_OPTIONS, LaneOptions, take
 from asynclog.queue import RecordQueue
 from asynclog.report import Report, Reported
 from asynclog.sinks.originals import take_over
 from asynclog.worker import worker
-
-#: Every listener that lives; `asynclog.listeners` reads it.
-living: weakref.WeakSet[QueueListener] = weakref.WeakSet()
 
 
 class QueueListener(logging.handlers.QueueListener):

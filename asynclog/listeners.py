@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from asynclog import checks
 from asynclog import worker as worker_module
 from asynclog.flushing import may_wait
-from asynclog.listener import QueueListener, living
-from asynclog.stats import add_up
+from asynclog.ledger import add_up
 from asynclog.worker import worker
+
+if TYPE_CHECKING:
+    from asynclog.listener import QueueListener
+
+#: Every listener that lives.
+living: weakref.WeakSet[QueueListener] = weakref.WeakSet()
 
 
 def all_listeners() -> list[QueueListener]:

@@ -9,7 +9,6 @@ back. To put something on a `SimpleQueue` takes 18 µs there, and the bell does 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import collections
 import contextlib
 import importlib
@@ -327,7 +326,10 @@ def _at_exit_of_multiprocessing() -> None:
 
 
 def finish() -> None:
-    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be."""
+    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be.
+
+    `asynclog.public` has it called at exit.
+    """
     if worker.finished:
         return
     worker.exiting = True
@@ -374,7 +376,3 @@ def _sigterm_put_off() -> Iterator[None]:
 # Set by asynclog.listeners, which stands above this floor.
 finish_listeners: Callable[[], None] = lambda: None  # noqa: E731
 known_listeners: Callable[[], list[Any]] = list
-
-# Registered at import and not at the start: functions registered later run earlier, so that what
-# the app's own exit functions log is still delivered.
-atexit.register(finish)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from asynclog.lifecycle import STOPPED
-from asynclog.listener import living
-from asynclog.listeners import all_listeners
+from asynclog.listeners import all_listeners, living
 from asynclog.worker import worker
 
 #: Seconds until a test gives up waiting for something that has to come.

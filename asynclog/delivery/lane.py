@@ -22,9 +22,9 @@ from asynclog.delivery.intake import Intake
 from asynclog.delivery.limit import TokenBucket
 from asynclog.delivery.outcome import Verdicts, Work
 from asynclog.delivery.runner import Runner
+from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.options import LaneOptions, QueueOptions
 from asynclog.sinks.base import Sink
-from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.values import Batch, Captured, Entry, Item, SharedOutcome
 
 # A mail that failed this often lets newer ones pass: it may be the mail and not the server.

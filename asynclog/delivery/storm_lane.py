@@ -16,7 +16,7 @@ from asynclog.delivery.lane import LET_PASS, Lane
 from asynclog.delivery.outcome import Verdicts, Work
 from asynclog.delivery.storm import Storm, StormOptions
 from asynclog.delivery.storm_intake import StormIntake
-from asynclog.stats import DELIVERED, DROPPED, UNCOUNTED
+from asynclog.ledger import DELIVERED, DROPPED, UNCOUNTED
 from asynclog.values import Batch, Entry, SharedOutcome
 
 

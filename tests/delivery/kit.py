@@ -5,8 +5,8 @@ import logging
 
 from asynclog.alarm import AlarmBoard
 from asynclog.delivery.lane import Lane
+from asynclog.ledger import Ledger
 from asynclog.options import LaneOptions, QueueOptions
-from asynclog.stats import Ledger
 from asynclog.testing import FakeClock, MemorySink
 
 

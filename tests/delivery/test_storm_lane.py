@@ -7,8 +7,8 @@ import pytest
 
 from asynclog.alarm import AlarmBoard
 from asynclog.delivery.storm_lane import StormLane
+from asynclog.ledger import UNCOUNTED, Ledger
 from asynclog.options import LaneOptions, QueueOptions
-from asynclog.stats import UNCOUNTED, Ledger
 from asynclog.testing import FakeClock, MemorySink
 from asynclog.values import Delivered, Lost, Part, Rejected, RetryLater, SharedOutcome
 from tests.delivery import kit
