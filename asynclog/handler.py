@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
-from asynclog import checks, threads
+from asynclog import checks, public, threads
 from asynclog.alarm import note_from_caller
 from asynclog.capture.exception import capture_lone
 from asynclog.capture.gate import Gate, LaneGate
@@ -58,6 +58,7 @@ class QueueHandler(logging.handlers.QueueHandler):
         if not callable(getattr(queue, "put_nowait", None)):
             checks.bad_type("queue", queue, "give an asynclog.RecordQueue, or a queue with put_nowait()")
         super().__init__(queue)
+        public.load()
         self.listener = None
         #: The gate of this handler alone, where it stands for some of the queue's lanes; else the queue's.
         self.door: Gate | None = None
@@ -147,7 +148,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                 if len(entries) >= queue.room or queue.texts + size > queue.room_for_texts:
                     queue.put_nested(unpack(fields))
                     return record
-                # From here to the append nothing lets another thread in; see asynclog.stats on counting.
+                # From here to the append nothing lets another thread in; see asynclog.ledger on counting.
                 queue.texts += size
                 queue.ledger.accepted += 1
                 entries.append(fields)
@@ -307,7 +308,7 @@ class Flushable(Protocol):
         ...
 
 
-# Set by asynclog.wrap, which stands above this floor: exchanges a plain queue and listener
+# Set by asynclog.wrapping, which stands above this floor: exchanges a plain queue and listener
 # that dictConfig made up for ours.
 exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener  # noqa: E731
 

@@ -25,10 +25,10 @@ from asynclog.capture.gate import Gate
 from asynclog.capture.record import capture_for_all
 from asynclog.errors import QueueEmptyError
 from asynclog.fork import process_state
+from asynclog.ledger import DELIVERED, DROPPED, Ledger
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
 from asynclog.render.rebuild import rebuild
-from asynclog.stats import DELIVERED, DROPPED, Ledger
 from asynclog.values import Captured, Entry, Queued, in_full, unpack
 
 _POLL = 0.002

@@ -9,7 +9,6 @@ back. To put something on a `SimpleQueue` takes 18 µs there, and the bell does 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import collections
 import contextlib
 import importlib
@@ -348,7 +347,10 @@ def _at_exit_of_multiprocessing() -> None:
 
 
 def finish() -> None:
-    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be."""
+    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be.
+
+    `asynclog.public` has it called at exit.
+    """
     if worker.finished:
         return
     worker.exiting = True
@@ -392,10 +394,6 @@ def _sigterm_put_off() -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-# Set by asynclog.listener, which stands above this floor.
+# Set by asynclog.listeners, which stands above this floor.
 finish_listeners: Callable[[], None] = lambda: None  # noqa: E731
 known_listeners: Callable[[], list[Any]] = list
-
-# Registered at import and not at the start: functions registered later run earlier, so that what
-# the app's own exit functions log is still delivered.
-atexit.register(finish)

@@ -10,7 +10,8 @@ from typing import Any
 from asynclog.alarm import note_from_caller
 from asynclog.delivery.lane import Lane
 from asynclog.handler import QueueHandler
-from asynclog.listener import QueueListener, all_listeners
+from asynclog.listener import QueueListener
+from asynclog.listeners import all_listeners
 from asynclog.queue import RecordQueue
 from asynclog.worker import worker
 
