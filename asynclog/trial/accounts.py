@@ -9,7 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
@@ -27,12 +27,14 @@ class Mail:
         sender: The envelope's.
         recipients: The envelope's.
         content: Its bytes.
+        box: Number of the mail server's port that took it.
     """
 
     at: float
     sender: str
     recipients: tuple[str, ...]
     content: bytes
+    box: int = 0
 
     def parsed(self) -> EmailMessage:
         """Return headers and body."""
@@ -44,11 +46,18 @@ class Mail:
         return int(self.parsed().get("X-Asynclog-Count", "1"))
 
 
-def mails_of(app: str, mails: Iterable[Mail]) -> tuple[Mail, ...]:
+def owner_by_sender(mail: Mail) -> str:
+    """Return the key of the app that sent a mail, where each app has a sender of its own."""
+    return mail.sender.partition("@")[0]
+
+
+def mails_of(
+    app: str, mails: Iterable[Mail], owner: Callable[[Mail], str] = owner_by_sender
+) -> tuple[Mail, ...]:
     """Return the mails that one app sent, a mail that came twice once."""
     distinct: dict[object, Mail] = {}
     for number, mail in enumerate(mails):
-        if mail.sender.startswith(f"{app}@"):
+        if owner(mail) == app:
             # The standard handler's mails have no id: each is one of its own.
             distinct.setdefault(mail.parsed().get("Message-ID") or number, mail)
     return tuple(distinct.values())
