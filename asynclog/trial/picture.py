@@ -14,6 +14,7 @@ from asynclog.trial.measure import waited
 from asynclog.trial.plan import PATIENCE
 from asynclog.trial.run import Outcome
 
+
 @dataclass(frozen=True, slots=True)
 class Theme:
     """The colours of a picture."""
@@ -132,7 +133,12 @@ def _tick(seconds: float, _: int) -> str:
 def _dots(axes: Any, own: list[Sample], outcome: Outcome, theme: Theme, *, narrow: bool) -> None:
     kinds = (
         ("answered", theme.answered, ".", [s for s in own if not s.failed and not s.raises]),
-        ("logged an error, answered" if outcome.own else "raised an error, answered", theme.raised, ".", [s for s in own if not s.failed and s.raises]),
+        (
+            "logged an error, answered" if outcome.own else "raised an error, answered",
+            theme.raised,
+            ".",
+            [s for s in own if not s.failed and s.raises],
+        ),
         (f"failed: no answer within {PATIENCE:g} s, or a wrong one", theme.failed, "x", [s for s in own if s.failed]),
     )
     for label, colour, marker, some in kinds:

@@ -113,7 +113,8 @@ class Outcome:
         ]
         needless = needless_failures(self.measured)
         if needless:
-            found.append(f"{self.role(ASYNCLOG).label}: {needless:,} requests failed that did not fail in the app that logs nowhere")
+            label = self.role(ASYNCLOG).label
+            found.append(f"{label}: {needless:,} requests failed that did not fail in the app that logs nowhere")
         return tuple(found)
 
 

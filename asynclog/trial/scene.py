@@ -108,7 +108,7 @@ class DemoScene:
     """
 
     name = "demo"
-    apps = APPS
+    apps: tuple[App, ...] = APPS
     boxes = 1
     lenient = False
 

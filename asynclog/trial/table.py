@@ -140,6 +140,9 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(_latencies(outcome))
     console.print(_comparison(outcome))
     console.print(_accounts(outcome))
+    for place, count in (outcome.own.refused if outcome.own else {}).items():
+        times = "once" if count == 1 else f"{count:,} times"
+        console.print(f"Refused {times}: a connection to {place} (--allow lets it)", markup=False, highlight=False)
     late = outcome.measured.lateness
     console.print(
         f"The load itself was late by {duration(late[0])} at p50, {duration(late[1])} at p99, {duration(late[2])} "
@@ -222,7 +225,9 @@ def _accounts(outcome: Outcome) -> Table:
     for app in _pair(outcome):
         table.add_column(app.label, justify="right")
     pair = [outcome.accounts[app.key] for app in _pair(outcome)]
-    table.add_row("given to its mail handlers" if outcome.own else "errors raised", *(f"{account.raised:,}" for account in pair))
+    table.add_row(
+        "given to its mail handlers" if outcome.own else "errors raised", *(f"{account.raised:,}" for account in pair)
+    )
     table.add_row("mails arrived", *(f"{account.mails:,}" for account in pair))
     table.add_row("errors that these mails tell of", *(f"{account.announced:,}" for account in pair))
     for name in dict.fromkeys(name for account in pair for name in account.rest):
