@@ -38,6 +38,7 @@ from asynclog.trial.inventory import (
     is_the_servers,
     loggers,
     mail_lanes,
+    writes_nowhere_else,
 )
 from asynclog.trial.plan import ASYNCLOG, STDLIB
 from asynclog.trial.redirect import Redirection
@@ -236,8 +237,9 @@ class Hosted:
         }
 
     def _found(self) -> int:
+        """Return how many handlers of the app's there are that asynclog could ship for."""
         return sum(
-            id(handler) not in self._servers and not isinstance(handler, logging.NullHandler)
+            id(handler) not in self._servers and not writes_nowhere_else(handler)
             for logger in loggers()
             for handler in logger.handlers
         )

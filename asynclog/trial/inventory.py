@@ -75,6 +75,12 @@ def is_the_servers(logger: logging.Logger) -> bool:
     return logger.name.split(".")[0] in _SERVERS_LOGGERS
 
 
+def writes_nowhere_else(handler: logging.Handler) -> bool:
+    """Say whether a handler writes to a stream such as the console's, or nowhere."""
+    plain = isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+    return plain or isinstance(handler, logging.NullHandler)
+
+
 def behind(logger: logging.Logger) -> list[logging.Handler]:
     """Return a logger's handlers, and those that they pass records on to."""
     found = list(logger.handlers)

@@ -204,8 +204,8 @@ class OwnScene:
     def _check(self, counts: Mapping[str, Any], voice: Voice) -> None:
         if not counts["handlers"]:
             raise DemoError(
-                f"{self._options.target} has no log handlers, so there is nothing to compare: they are looked for when"
-                " it was imported and started; if they are set up elsewhere, name a factory or module that does it"
+                f"{self._options.target} has no log handlers but for the console, which asynclog leaves alone, so there"
+                " is nothing to compare; if they are set up elsewhere, name a module or a factory that does it"
             )
         if not counts["mail_handlers"]:
             voice.note("It has no SMTPHandler: the state of the mail server makes no difference to it.")

@@ -119,7 +119,7 @@ def interface_of(app: Any, target: str) -> Interface:
         return found
     if not callable(app):
         raise TargetError(f"{target} is of type {type(app).__name__} and no app: a WSGI or ASGI app can be called")
-    if inspect.isfunction(app) and _takes(app, 0):
+    if inspect.isfunction(app) and _takes(app, 0) and not _takes(app, 2):
         raise TargetError(f"{target} is a function without arguments and no app: if it makes the app, write {target}()")
     raise TargetError(
         f"{target}, of type {type(app).__name__}, may be a WSGI or an ASGI app, or none: say which with --interface"
