@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import asynclog
-from asynclog.listener import all_listeners
+from asynclog.listeners import all_listeners
 from asynclog.sinks.smtp import SMTPSink
 from asynclog.wrappers import find_lane
 
