@@ -15,7 +15,7 @@ from asynclog.delivery.lane import Lane
 from asynclog.flushing import FlushRequest
 from asynclog.lanes import Lanes
 from asynclog.queue import SENTINEL, RecordQueue
-from asynclog.values import Captured, Entry, SharedOutcome, in_full, unpack
+from asynclog.values import FIRST_BIT, Captured, Entry, SharedOutcome, in_full, unpack
 from asynclog.worker import worker
 
 # Records of the fast path that are taken in one go: what a call costs is shared, and the clock is looked at
@@ -78,7 +78,7 @@ class Drain:
                 break
             worked = True
             first = run[0]
-            lanes = self._lanes.by_mask.get(first["exc_info"], ()) if type(first) is dict else ()
+            lanes = self._lanes.by_mask.get(first["exc_info"] or FIRST_BIT, ()) if type(first) is dict else ()
             if len(lanes) == 1:
                 lanes[0].take_run(run)  # type: ignore[arg-type]  # nearly every record
             else:

@@ -133,7 +133,6 @@ class QueueHandler(logging.handlers.QueueHandler):
             fields = record.__dict__.copy()
             if len(fields) != _N_FIELDS and _has_extras(fields):
                 return self._carefully(record)
-            entries = queue.entries
             if exc_info or size > SMALL_TEXT:
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
@@ -142,22 +141,27 @@ class QueueHandler(logging.handlers.QueueHandler):
                         return self._carefully(record)
                     size += len(carried) * _SLOT_SIZE + len(carried[1])
                     carried[LONE_SIZE] = RECORD_SIZE + size
-                fields["exc_info"] = gate.bit
+                fields["exc_info"] = gate.mark
                 fields["stack_info"] = carried
-                if len(entries) >= queue.room or queue.texts + size > queue.room_for_texts:
+                left = queue.left
+                if left <= 0 or queue.texts + size > queue.room_for_texts:
                     queue.put_scarce(fields)
                     return record
-                # From here to the append nothing lets another thread in; see asynclog.ledger on counting.
+                # From the look at what is left to the append nothing lets another thread in, as in
+                # asynclog.ledger: it counts what is accepted, too.
+                queue.left = left - 1
                 queue.texts += size
-                queue.ledger.accepted += 1
-                entries.append(fields)
+                queue.entries.append(fields)
             else:
-                fields["exc_info"] = gate.bit
-                if len(entries) >= queue.room:
+                mark = gate.mark
+                if mark is not None:
+                    fields["exc_info"] = mark
+                left = queue.left
+                if left <= 0:
                     queue.put_scarce(fields)
                     return record
-                queue.ledger.accepted += 1
-                entries.append(fields)
+                queue.left = left - 1
+                queue.entries.append(fields)
             if queue.sleeping:
                 queue.wake()
         except Exception:  # no gate, several lanes, a foreign queue, a record of an odd shape

@@ -17,6 +17,7 @@ from asynclog.ledger import unused_name
 from asynclog.options import LaneOptions
 from asynclog.queue import RecordQueue
 from asynclog.sinks.convert import sink_for
+from asynclog.values import FIRST_BIT
 
 
 class Lanes:
@@ -40,7 +41,7 @@ class Lanes:
         self._clock = clock
         self.all: tuple[Lane, ...] = ()
         self.by_mask: dict[int, tuple[Lane, ...]] = {}
-        self._next_bit = 1
+        self._next_bit = FIRST_BIT
         self._lead_up: LeadUpBuffer | None = None
 
     def make(self, handlers: Iterable[logging.Handler], mail_options: dict[str, Any]) -> list[Lane]:

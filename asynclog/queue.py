@@ -32,6 +32,8 @@ from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
 _POLL = 0.002
+# More than any queue holds.
+_ALL = 1 << 60
 _MAX_NOTES = 32
 
 # How deep each thread is in asynclog's slow path right now, by ident: a record logged meanwhile by
@@ -73,6 +75,25 @@ _reentry = _Reentry()
 process_state.register(_reentry)
 
 
+class _QueueLedger(Ledger):
+    """A queue's ledger: what was accepted is counted by the queue's own two numbers."""
+
+    def __init__(self, queue: RecordQueue) -> None:
+        self._queue = queue
+        super().__init__()
+
+    @property
+    def accepted(self) -> int:
+        """Records that were accepted."""
+        queue = self._queue
+        return queue._granted - queue.left
+
+    @accepted.setter
+    def accepted(self, accepted: int) -> None:
+        queue = self._queue
+        queue._granted = queue.left + accepted
+
+
 class _EmptyError(QueueEmptyError, stdlib_queue.Empty):
     """No record came in time."""
 
@@ -105,17 +126,19 @@ class RecordQueue:
         # Every attribute below is read on the caller's path by QueueHandler.handle, which reaches
         # in here instead of calling a method: a call would cost a tenth of its budget.
         self.entries: collections.deque[Queued] = collections.deque()
-        self.ledger = Ledger()
         #: Estimated bytes that wait beyond a `RECORD_SIZE` for each entry.
         self.texts = 0
         self.soft_limit = max(1, self.options.maxsize * 4 // 5)
         self.soft_memory = self.options.max_memory * 4 // 5
-        # What the fast path asks: as long as fewer than `room` entries wait, and their texts take no
-        # more than `room_for_texts`, no limit is near. So a record without long texts, as most are,
-        # costs it one comparison and no account of memory; past either bound `_append` looks closely.
+        # What the fast path asks: as long as room is `left`, and the texts of what waits take no more
+        # than `room_for_texts`, no limit is near. It counts `left` down, and whoever takes entries out
+        # grants as many anew; so one number bounds the queue and counts what was accepted, which is
+        # all that was granted less what is left. Past either bound `_append` looks closely.
         self._most_room = min(self.soft_limit, self.soft_memory // (2 * RECORD_SIZE))
-        self.room = self._most_room
+        self.left = self._granted = self._most_room
         self.room_for_texts = self.soft_memory - self._most_room * RECORD_SIZE
+        self._is_tight = False
+        self.ledger: Ledger = _QueueLedger(self)
         self.pid = os.getpid()
         #: True while nobody is looking: the next put wakes the worker (or starts it).
         self.sleeping = True
@@ -144,7 +167,7 @@ class RecordQueue:
 
     def put_entry(self, entry: Entry) -> None:
         """Accept one captured record, by the overflow policy if there is little room."""
-        self.ledger.accepted += 1
+        self._granted += 1
         self._append(entry)
 
     def put_scarce(self, queued: dict[str, Any]) -> None:
@@ -160,7 +183,7 @@ class RecordQueue:
             finally:
                 leave(ident)
             return
-        self.ledger.accepted += 1
+        self._granted += 1
         texts = texts_size(queued)
         size = RECORD_SIZE + texts
         if len(self.entries) >= self.soft_limit or self.memory + size > self.soft_memory:
@@ -171,15 +194,16 @@ class RecordQueue:
             if not self._has_room(size) and not self._drop_oldest(size):
                 self.ledger.drop("queue_full", levelno)
                 return
-        if texts or not self.room:
+        if texts:
             self._account(texts)
+        self._grant(-1)
         self.entries.append(queued)
         if self.sleeping:
             self.wake()
 
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries."""
-        self.ledger.accepted += 1
+        self._granted += 1
         for entry in entries:
             self._append(entry)
 
@@ -190,6 +214,7 @@ class RecordQueue:
         if (waiting >= self.soft_limit or memory > self.soft_memory) and not self._make_room(entry):
             return
         self._account(size - RECORD_SIZE)
+        self._grant(-1)
         self.entries.append(entry)
         if self.sleeping:
             self.wake()
@@ -211,8 +236,19 @@ class RecordQueue:
     def _account(self, size: int) -> None:
         """Add to the bytes that wait beyond the records themselves."""
         self.texts += size
-        # Set either way each time: a thread that came in between may have set it by an older count.
-        self.room = self._most_room if self.texts <= self.room_for_texts else 0
+        is_tight = self.texts > self.room_for_texts
+        if is_tight is not self._is_tight:
+            # Nothing lets another thread in here either.
+            self._is_tight = is_tight
+            # The fast path is closed by taking away what is left of it, and more.
+            withheld = _ALL if is_tight else -_ALL
+            self.left -= withheld
+            self._granted -= withheld
+
+    def _grant(self, entries: int) -> None:
+        """Let so many more entries in; counted nowhere."""
+        self.left += entries
+        self._granted += entries
 
     def _make_room(self, entry: Entry) -> bool:
         """Apply the overflow policy to a record that finds the queue nearly full."""
@@ -243,6 +279,7 @@ class RecordQueue:
                 oldest = self.entries.popleft()
             except IndexError:
                 break
+            self._grant(1)
             texts = texts_size(oldest)
             if texts:
                 self._account(-texts)
@@ -293,6 +330,7 @@ class RecordQueue:
             entry = unpack(self.entries.popleft())
         except IndexError:
             return None
+        self._grant(1)
         if entry[2] != RECORD_SIZE:
             self._account(RECORD_SIZE - entry[2])
         return entry
@@ -322,15 +360,19 @@ class RecordQueue:
                     texts += texts_size(queued)
         except IndexError:
             pass
+        self._grant(len(run))
         if texts:
             self._account(-texts)
         return run
 
     def clear(self) -> None:
         """Forget what waits, and count it nowhere."""
+        accepted = self.ledger.accepted
         self.entries.clear()
         self.texts = 0
-        self.room = self._most_room
+        self._is_tight = False
+        self.left = self._most_room
+        self._granted = accepted + self.left
 
     def after_fork(self) -> None:
         """Start empty in a forked child: what waits is the parent's."""
@@ -358,6 +400,7 @@ class RecordQueue:
         if isinstance(item, logging.LogRecord):
             self.put_entry(capture_for_all(item, self.note))
         elif item is None:
+            self._grant(-1)
             self.entries.append(SENTINEL)
         else:
             checks.bad_type("item", item, "put a logging.LogRecord")

@@ -66,11 +66,14 @@ class Item:
 Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | CapturedException | None]"
 
 
+#: The bit of a listener's first lane, mostly its only one.
+FIRST_BIT = 1
+
 # As the queue holds what the fast path puts there: the record's attributes alone, with the lane's bit
-# in ``exc_info``, and in ``stack_info`` what it carries besides: nothing, the size of a text that is
-# long, or a `Lone`. Both attributes are None in such a record. A tuple round them, or an object for
-# the exception, would be more for the garbage collector to walk, and it walks all that waits, over
-# and over, while a backlog grows.
+# in ``exc_info`` unless it is the first's, and in ``stack_info`` what it carries besides: nothing, the
+# size of a text that is long, or a `Lone`. Both attributes are None in such a record. A tuple round
+# them, or an object for the exception, would be more for the garbage collector to walk, and it walks
+# all that waits, over and over, while a backlog grows.
 Queued: TypeAlias = "Entry | dict[str, Any]"
 
 
@@ -88,7 +91,7 @@ def unpack(queued: Queued) -> Entry:
     """Return an entry in its full shape; the attributes are as they were again."""
     if type(queued) is not dict:
         return queued  # type: ignore[return-value]
-    mask, carried = queued["exc_info"], queued["stack_info"]
+    mask, carried = queued["exc_info"] or FIRST_BIT, queued["stack_info"]
     queued["exc_info"] = None
     if carried is None:
         return queued, mask, RECORD_SIZE, None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asynclog.plain import COMPUTED, STANDARD_FIELDS, is_overridden_on
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import is_from_outside, is_standard
+from asynclog.values import FIRST_BIT
 
 if TYPE_CHECKING:
     from asynclog.capture.context import Provider
@@ -48,6 +49,7 @@ class LaneGate:
         "has_own_filter",
         "lead_up",
         "lead_up_given",
+        "mark",
         "names",
         "providers",
         "runs_user_code",
@@ -68,6 +70,8 @@ class LaneGate:
         lead_up_given: bool = False,
     ) -> None:
         self.bit = bit
+        #: The bit as the fast path queues it: that of a listener's first lane is understood.
+        self.mark = None if bit == FIRST_BIT else bit
         self.face = face
         self.providers = providers
         self.lead_up = lead_up
