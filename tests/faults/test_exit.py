@@ -284,9 +284,8 @@ def test_sys_exit_in_a_signal_handler_delivers(python, tmp_path):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     log.addHandler(asynclog.wrap(asynclog.FileSink("app.log")))
     log.error("before the signal")
-    # To this thread and not to the process: there any thread may get it, and a main thread that
-    # sleeps then is not woken for its handler.
-    signal.raise_signal(signal.SIGTERM)
+    # To the process, and not with raise_signal to this thread: just now the worker's is being started.
+    os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
     """
     )
