@@ -1,7 +1,7 @@
 """asynclog's own threads and the process's signals: those are the app's, and its main thread's."""
 
+import _thread
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -35,16 +35,26 @@ def test_a_thread_of_asynclogs_gets_no_signal_of_the_processs_but_its_own_faults
     assert not mask & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGPROF}
 
 
+def start_here(instead, monkeypatch):
+    """Have this thread call a function where it would start a thread; others start theirs."""
+    real, here = _thread.start_new_thread, threading.get_ident()
+
+    def start_new_thread(*args):
+        return instead() if threading.get_ident() == here else real(*args)
+
+    monkeypatch.setattr(_thread, "start_new_thread", start_new_thread)
+
+
 @pytest.mark.parametrize("error", [None, RuntimeError("no thread"), KeyboardInterrupt()])
 def test_the_mask_of_the_thread_that_starts_one_stays_as_it_was(error, monkeypatch):
     seen = []
 
-    def start_new_thread(*_):
+    def refuse():
         seen.append(blocked())
         if error is not None:
             raise error
 
-    monkeypatch.setattr(threads, "original", lambda *_: start_new_thread)
+    start_here(refuse, monkeypatch)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     try:
         try:
@@ -61,10 +71,8 @@ def test_a_handler_that_raises_while_a_thread_is_started_leaves_no_signal_blocke
     def exit_by_handler(*_):
         raise SystemExit
 
-    def start_new_thread(*_):
-        os.kill(os.getpid(), signal.SIGUSR1)  # blocked now: it comes when the mask is put back
-
-    monkeypatch.setattr(threads, "original", lambda *_: start_new_thread)
+    # Blocked while it is started: it comes when the mask is put back.
+    start_here(lambda: signal.raise_signal(signal.SIGUSR1), monkeypatch)
     before, old = blocked(), signal.signal(signal.SIGUSR1, exit_by_handler)
     try:
         with pytest.raises(SystemExit):
