@@ -11,6 +11,7 @@ import weakref
 import pytest
 
 import asynclog
+from asynclog import threads
 from asynclog.delivery import drops
 from asynclog.testing import FakeClock, MemorySink, check_sink
 from asynclog.values import Delivered, Part, Rejected, RetryLater
@@ -170,6 +171,47 @@ def test_records_logged_while_handlers_are_closed_and_opened_again_all_arrive(lo
     closing.join()
     wait_until(lambda: handler.listener.flush(1))
     assert sink.messages == [str(number) for number in range(2_000)]
+
+
+def test_a_record_that_comes_while_a_closed_listener_ends_on_the_loop_is_delivered(logger, monkeypatch):
+    sink = MemorySink()
+    handler = asynclog.wrap(sink)
+    logger.addHandler(handler)
+    logger.error("one")
+    assert handler.listener.flush(10)
+    pending, late = handler.listener.pending, []
+
+    def then_a_record_comes():
+        found = pending()
+        if threads.is_own_thread() and not late:
+            late.append(threading.Thread(target=logger.error, args=("two",)))
+            late[0].start()
+            late[0].join()
+        return found
+
+    monkeypatch.setattr(handler.listener, "pending", then_a_record_comes)
+    with logging._lock:  # as dictConfig holds it: the end is left to the loop
+        handler.close()
+    wait_until(lambda: sink.messages == ["one", "two"])
+
+
+def test_a_record_that_comes_between_the_flush_and_the_end_of_a_close_is_delivered(logger, monkeypatch):
+    sink = MemorySink()
+    handler = asynclog.wrap(sink)
+    logger.addHandler(handler)
+    logger.error("one")
+    listener, end = handler.listener, handler.listener._end
+
+    def end_just_after_a_record(state, deadline):
+        listener._state, listener.inner.sleeping = state, False  # the worker is awake: nobody rings
+        logger.error("two")
+        assert listener.inner.entries
+        end(state, deadline)
+
+    monkeypatch.setattr(listener, "_end", end_just_after_a_record)
+    handler.close()
+    monkeypatch.setattr(listener, "_end", end)
+    wait_until(lambda: sink.messages == ["one", "two"])
 
 
 # -- deadlines -----------------------------------------------------------------------------------
