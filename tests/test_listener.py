@@ -214,6 +214,66 @@ def test_a_record_that_comes_between_the_flush_and_the_end_of_a_close_is_deliver
     wait_until(lambda: sink.messages == ["one", "two"])
 
 
+def on_the_loop(command):
+    done = threading.Event()
+    worker.post(lambda: (command(), done.set()))
+    assert done.wait(20)
+
+
+def test_an_end_that_was_asked_for_before_a_start_leaves_the_lanes_running(logger):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("a")
+    assert listener.flush(10)
+    on_the_loop(lambda: listener._detach(time.monotonic() + 5.0))  # the start has come first
+    logger.error("b")
+    wait_until(lambda: sink.messages == ["a", "b"])
+    assert not sink.closed
+
+
+def test_a_start_that_comes_while_the_lanes_are_about_to_end_starts_them_again(logger):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("a")
+    assert listener.flush(10)
+
+    def end_and_start():
+        listener._state = "idle"
+        listener._detach(time.monotonic() + 5.0)
+        listener.start()
+
+    on_the_loop(end_and_start)
+    wait_until(lambda: sink.closed == 1)
+    logger.error("b")
+    wait_until(lambda: sink.messages == ["a", "b"])
+    assert listener.stop(10)
+    assert sink.closed == 2
+
+
+def test_a_start_that_comes_in_the_middle_of_an_end_is_served(logger, monkeypatch):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("a")
+    assert listener.flush(10)
+
+    class StartsMeanwhile(list):
+        """The worker's listeners; the listener starts when it is about to be taken from among them."""
+
+        def __iter__(self):
+            if listener._state == "idle":
+                listener.start()
+            return super().__iter__()
+
+    def end():
+        listener._state = "idle"
+        listener._detach(time.monotonic() + 5.0)
+
+    monkeypatch.setattr(worker, "listeners", StartsMeanwhile(worker.listeners))
+    on_the_loop(end)
+    logger.error("b")
+    wait_until(lambda: sink.messages == ["a", "b"])
+
+
 # -- deadlines -----------------------------------------------------------------------------------
 
 
