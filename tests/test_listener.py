@@ -214,6 +214,17 @@ def test_a_record_that_comes_between_the_flush_and_the_end_of_a_close_is_deliver
     wait_until(lambda: sink.messages == ["one", "two"])
 
 
+def test_a_record_that_comes_while_it_lies_down_keeps_it_up():
+    queue = asynclog.RecordQueue()
+    listener = asynclog.QueueListener(queue, MemorySink())
+    queue.sleeping = False  # as a record finds it that comes just before: it rings nobody
+    asynclog.QueueHandler(queue).handle(logging.makeLogRecord({"msg": "late", "levelno": logging.ERROR}))
+    listener._state = "running"
+    assert not listener.lie_down()
+    assert not queue.sleeping
+    listener._state = "idle"
+
+
 def on_the_loop(command):
     done = threading.Event()
     worker.post(lambda: (command(), done.set()))
