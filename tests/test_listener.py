@@ -179,7 +179,7 @@ def test_a_record_that_comes_while_a_closed_listener_ends_on_the_loop_is_deliver
     logger.addHandler(handler)
     logger.error("one")
     assert handler.listener.flush(10)
-    pending, late = handler.listener.pending, []
+    pending, late = handler.listener.inner.pending, []
 
     def then_a_record_comes():
         found = pending()
@@ -189,7 +189,7 @@ def test_a_record_that_comes_while_a_closed_listener_ends_on_the_loop_is_deliver
             late[0].join()
         return found
 
-    monkeypatch.setattr(handler.listener, "pending", then_a_record_comes)
+    monkeypatch.setattr(handler.listener.inner, "pending", then_a_record_comes)
     with logging._lock:  # as dictConfig holds it: the end is left to the loop
         handler.close()
     wait_until(lambda: sink.messages == ["one", "two"])
@@ -200,17 +200,18 @@ def test_a_record_that_comes_between_the_flush_and_the_end_of_a_close_is_deliver
     handler = asynclog.wrap(sink)
     logger.addHandler(handler)
     logger.error("one")
-    listener, end = handler.listener, handler.listener._end
+    listener = handler.listener
+    end = listener.lifecycle.end
 
     def end_just_after_a_record(state, deadline):
-        listener._state, listener.inner.sleeping = state, False  # the worker is awake: nobody rings
+        listener.lifecycle.state, listener.inner.sleeping = state, False  # the worker is awake: nobody rings
         logger.error("two")
         assert listener.inner.entries
         end(state, deadline)
 
-    monkeypatch.setattr(listener, "_end", end_just_after_a_record)
+    monkeypatch.setattr(listener.lifecycle, "end", end_just_after_a_record)
     handler.close()
-    monkeypatch.setattr(listener, "_end", end)
+    monkeypatch.setattr(listener.lifecycle, "end", end)
     wait_until(lambda: sink.messages == ["one", "two"])
 
 
@@ -219,10 +220,10 @@ def test_a_record_that_comes_while_it_lies_down_keeps_it_up():
     listener = asynclog.QueueListener(queue, MemorySink())
     queue.sleeping = False  # as a record finds it that comes just before: it rings nobody
     asynclog.QueueHandler(queue).handle(logging.makeLogRecord({"msg": "late", "levelno": logging.ERROR}))
-    listener._state = "running"
+    listener.lifecycle.state = "running"
     assert not listener.lie_down()
     assert not queue.sleeping
-    listener._state = "idle"
+    listener.lifecycle.state = "idle"
 
 
 def on_the_loop(command):
@@ -236,7 +237,7 @@ def test_an_end_that_was_asked_for_before_a_start_leaves_the_lanes_running(logge
     listener = shipped(logger, sink)
     logger.error("a")
     assert listener.flush(10)
-    on_the_loop(lambda: listener._detach(time.monotonic() + 5.0))  # the start has come first
+    on_the_loop(lambda: listener.lifecycle._detach(time.monotonic() + 5.0))  # the start has come first
     logger.error("b")
     wait_until(lambda: sink.messages == ["a", "b"])
     assert not sink.closed
@@ -249,8 +250,8 @@ def test_a_start_that_comes_while_the_lanes_are_about_to_end_starts_them_again(l
     assert listener.flush(10)
 
     def end_and_start():
-        listener._state = "idle"
-        listener._detach(time.monotonic() + 5.0)
+        listener.lifecycle.state = "idle"
+        listener.lifecycle._detach(time.monotonic() + 5.0)
         listener.start()
 
     on_the_loop(end_and_start)
@@ -271,13 +272,13 @@ def test_a_start_that_comes_in_the_middle_of_an_end_is_served(logger, monkeypatc
         """The worker's listeners; the listener starts when it is about to be taken from among them."""
 
         def __iter__(self):
-            if listener._state == "idle":
+            if listener.lifecycle.state == "idle":
                 listener.start()
             return super().__iter__()
 
     def end():
-        listener._state = "idle"
-        listener._detach(time.monotonic() + 5.0)
+        listener.lifecycle.state = "idle"
+        listener.lifecycle._detach(time.monotonic() + 5.0)
 
     monkeypatch.setattr(worker, "listeners", StartsMeanwhile(worker.listeners))
     on_the_loop(end)
