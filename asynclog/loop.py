@@ -81,7 +81,7 @@ class WorkerLoop(asyncio.SelectorEventLoop):
     """An event loop for the worker's thread."""
 
     def __init__(self) -> None:
-        self._resolver = SinkThread("name resolution")
+        self._resolver = SinkThread("name resolution", runs_app_code=False)
         super().__init__(PollSelector())
         self._resolver.start()
 

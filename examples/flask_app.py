@@ -1,6 +1,6 @@
 """A Flask app that mails its errors and keeps its warnings in a file, without a request ever waiting.
 
-    pip install 'asynclog-shipper[flask]' gunicorn
+    pip install '.[flask]' gunicorn
     MAIL_SERVER=127.0.0.1 gunicorn --chdir examples --workers 2 --threads 4 flask_app:app
 
 Then ask for /checkout/2 (fine), /checkout/0 (an error: one mail, at once) and /checkout/0 a hundred

@@ -1,6 +1,6 @@
 """A Quart app that mails its errors and keeps its warnings in a file, without the loop ever waiting.
 
-    pip install 'asynclog-shipper[quart]' uvicorn
+    pip install '.[quart]' uvicorn
     MAIL_SERVER=127.0.0.1 uvicorn --app-dir examples --workers 2 quart_app:app
 
 `drain_at_shutdown` is for uvicorn, which runs no exit functions when it is told to end.

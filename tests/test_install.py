@@ -312,6 +312,19 @@ def test_a_rotating_file_goes_on_where_the_sink_left_it(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("mode", ["w", "a"])
+def test_a_file_that_was_never_opened_before_is_not_emptied_after_uninstall(tmp_path, mode):
+    path, logger = tmp_path / "app.log", fresh_logger()
+    file = logging.FileHandler(path, mode, delay=True)
+    logger.addHandler(file)
+    asynclog.install(logger)
+    logger.error("installed")
+    assert asynclog.uninstall(20)
+    logger.error("by itself")
+    file.close()
+    assert path.read_text() == "installed\nby itself\n"
+
+
 def test_uninstall_keeps_what_the_app_added_and_removed_meanwhile():
     logger = fresh_logger()
     gone, kept, back, new = (Remembering() for _ in range(4))

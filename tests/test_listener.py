@@ -11,6 +11,7 @@ import weakref
 import pytest
 
 import asynclog
+from asynclog import threads
 from asynclog.delivery import drops
 from asynclog.testing import FakeClock, MemorySink, check_sink
 from asynclog.values import Delivered, Part, Rejected, RetryLater
@@ -170,6 +171,119 @@ def test_records_logged_while_handlers_are_closed_and_opened_again_all_arrive(lo
     closing.join()
     wait_until(lambda: handler.listener.flush(1))
     assert sink.messages == [str(number) for number in range(2_000)]
+
+
+def test_a_record_that_comes_while_a_closed_listener_ends_on_the_loop_is_delivered(logger, monkeypatch):
+    sink = MemorySink()
+    handler = asynclog.wrap(sink)
+    logger.addHandler(handler)
+    logger.error("one")
+    assert handler.listener.flush(10)
+    pending, late = handler.listener.inner.pending, []
+
+    def then_a_record_comes():
+        found = pending()
+        if threads.is_own_thread() and not late:
+            late.append(threading.Thread(target=logger.error, args=("two",)))
+            late[0].start()
+            late[0].join()
+        return found
+
+    monkeypatch.setattr(handler.listener.inner, "pending", then_a_record_comes)
+    with logging._lock:  # as dictConfig holds it: the end is left to the loop
+        handler.close()
+    wait_until(lambda: sink.messages == ["one", "two"])
+
+
+def test_a_record_that_comes_between_the_flush_and_the_end_of_a_close_is_delivered(logger, monkeypatch):
+    sink = MemorySink()
+    handler = asynclog.wrap(sink)
+    logger.addHandler(handler)
+    logger.error("one")
+    listener = handler.listener
+    end = listener.lifecycle.end
+
+    def end_just_after_a_record(state, deadline):
+        listener.lifecycle.state, listener.inner.sleeping = state, False  # the worker is awake: nobody rings
+        logger.error("two")
+        assert listener.inner.entries
+        end(state, deadline)
+
+    monkeypatch.setattr(listener.lifecycle, "end", end_just_after_a_record)
+    handler.close()
+    monkeypatch.setattr(listener.lifecycle, "end", end)
+    wait_until(lambda: sink.messages == ["one", "two"])
+
+
+def test_a_record_that_comes_while_it_lies_down_keeps_it_up():
+    queue = asynclog.RecordQueue()
+    listener = asynclog.QueueListener(queue, MemorySink())
+    queue.sleeping = False  # as a record finds it that comes just before: it rings nobody
+    asynclog.QueueHandler(queue).handle(logging.makeLogRecord({"msg": "late", "levelno": logging.ERROR}))
+    listener.lifecycle.state = "running"
+    assert not listener.lie_down()
+    assert not queue.sleeping
+    listener.lifecycle.state = "idle"
+
+
+def on_the_loop(command):
+    done = threading.Event()
+    worker.post(lambda: (command(), done.set()))
+    assert done.wait(20)
+
+
+def test_an_end_that_was_asked_for_before_a_start_leaves_the_lanes_running(logger):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("a")
+    assert listener.flush(10)
+    on_the_loop(lambda: listener.lifecycle._detach(time.monotonic() + 5.0))  # the start has come first
+    logger.error("b")
+    wait_until(lambda: sink.messages == ["a", "b"])
+    assert not sink.closed
+
+
+def test_a_start_that_comes_while_the_lanes_are_about_to_end_starts_them_again(logger):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("a")
+    assert listener.flush(10)
+
+    def end_and_start():
+        listener.lifecycle.state = "idle"
+        listener.lifecycle._detach(time.monotonic() + 5.0)
+        listener.start()
+
+    on_the_loop(end_and_start)
+    wait_until(lambda: sink.closed == 1)
+    logger.error("b")
+    wait_until(lambda: sink.messages == ["a", "b"])
+    assert listener.stop(10)
+    assert sink.closed == 2
+
+
+def test_a_start_that_comes_in_the_middle_of_an_end_is_served(logger, monkeypatch):
+    sink = MemorySink()
+    listener = shipped(logger, sink)
+    logger.error("a")
+    assert listener.flush(10)
+
+    class StartsMeanwhile(list):
+        """The worker's listeners; the listener starts when it is about to be taken from among them."""
+
+        def __iter__(self):
+            if listener.lifecycle.state == "idle":
+                listener.start()
+            return super().__iter__()
+
+    def end():
+        listener.lifecycle.state = "idle"
+        listener.lifecycle._detach(time.monotonic() + 5.0)
+
+    monkeypatch.setattr(worker, "listeners", StartsMeanwhile(worker.listeners))
+    on_the_loop(end)
+    logger.error("b")
+    wait_until(lambda: sink.messages == ["a", "b"])
 
 
 # -- deadlines -----------------------------------------------------------------------------------

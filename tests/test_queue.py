@@ -12,6 +12,7 @@ import time
 import pytest
 
 import asynclog
+from asynclog.fork import process_state
 from asynclog.queue import SENTINEL, inside
 from asynclog.testing import MemorySink
 from tests.conftest import check_adds_up, wait_until
@@ -256,6 +257,14 @@ def test_after_a_fork_it_is_empty_and_at_zero(stopped, logger):
 
 
 # -- the face of queue.Queue --------------------------------------------------------------------
+
+
+def test_a_fork_that_was_noticed_already_empties_nothing_again(logger):
+    queue = asynclog.RecordQueue()
+    logger.addHandler(asynclog.QueueHandler(queue))
+    logger.error("kept")
+    process_state.forked()  # the at-fork hook and the look at the process id may both call it
+    assert queue.qsize() == 1
 
 
 def test_put_and_get_by_hand():

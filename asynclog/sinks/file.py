@@ -115,7 +115,7 @@ class FileSink(ThreadedSink):
     def _use(self, writer: FileWriter, options: FileOptions) -> None:
         self.path = options.path
         self.label = "file:" + options.path
-        self._thread = SinkThread(self.label)
+        self._thread = SinkThread(self.label, runs_app_code=False)
         self._writer = writer
         self._housekeeper: asyncio.Task[None] | None = None
 

@@ -177,6 +177,34 @@ def test_with_a_dead_mail_server_the_end_comes_in_time_and_says_how_many_are_lef
     assert len(lines(tmp_path)) == 37
 
 
+def test_row_26_with_a_name_look_up_that_hangs_flush_stop_and_the_end_come_in_time(python, tmp_path):
+    code = (
+        HEAD
+        + """
+    import asynclog, _socket
+    _socket.getaddrinfo = lambda *_: time.sleep(3600)
+    sink = asynclog.SMTPSink("smtp://mail.example.com", sender="a@example.com", recipients=["b@example.com"])
+    handler = asynclog.wrap(sink, asynclog.FileSink("app.log"), exit_timeout=1.0)
+    log.addHandler(handler)
+    log.error("x")
+    while not os.path.exists("app.log"):
+        time.sleep(0.01)
+    began = time.monotonic()
+    assert not handler.listener.flush(0.3)
+    assert not handler.listener.stop(0.5)
+    handler.listener.start()
+    print(time.monotonic() - began)
+    """
+    )
+    began = time.monotonic()
+    ended = run(code, python=python, folder=tmp_path)
+    assert time.monotonic() - began < 20, ended
+    assert ended.code == 0, ended
+    assert float(ended.out) < 8, ended
+    assert "asynclog: 1 records left, " in ended.err, ended
+    assert lines(tmp_path) == ["x"]
+
+
 def test_logging_shutdown_does_not_wait_a_second_time(tmp_path):
     code = (
         HEAD
@@ -284,9 +312,8 @@ def test_sys_exit_in_a_signal_handler_delivers(python, tmp_path):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     log.addHandler(asynclog.wrap(asynclog.FileSink("app.log")))
     log.error("before the signal")
-    # To this thread and not to the process: there any thread may get it, and a main thread that
-    # sleeps then is not woken for its handler.
-    signal.raise_signal(signal.SIGTERM)
+    # To the process, and not with raise_signal to this thread: just now the worker's is being started.
+    os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
     """
     )
