@@ -164,11 +164,11 @@ def outage() -> Digest:
     )  # fmt: skip
     long = "connection to server at \u201cdb-1\u201d (10.0.0.5), port 5432 failed: " + "x" * 300
     odd = group(
-        id="0123456789abcdef", kind="first", place="shop.catalogue.search_products_by_category_and_price", count=97,
+        id="0123456789abcdef", kind="first", place="shop.catalogue.search_products_by_category_and_price", count=97, total=97,
         exc_type="sqlalchemy.exc.OperationalError", first_items=(item(long, exc_info=None),), last_items=(),
     )  # fmt: skip
     plain = group(
-        id="fedcba9876543210", kind="first", place="shop.stock.sync", exc_type="", root_type="", logger="shop.stock", count=12,
+        id="fedcba9876543210", kind="first", place="shop.stock.sync", exc_type="", root_type="", logger="shop.stock", count=12, total=12,
         first_items=(item("stock of %s could not be read", exc_info=None),), last_items=(),
     )  # fmt: skip
     return digest(first, odd, plain, over, thread="")
