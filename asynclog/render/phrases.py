@@ -68,10 +68,11 @@ class Phrases:
         if not group.next_mail <= self._now:
             wait = words.span(group.next_mail - self._now)
             when = f"in {wait}, not before {words.near(group.next_mail, self._now)}"
-        if group.kind in _ANNOUNCING:
-            return [Fact("next mail", f"only if it happens again: the count, {when}; and a last one when it is over")]
-        sooner = " (sooner if it comes 10× as often)" if group.kind == "digest" else ""
-        return [Fact("next mail", f"{when}{sooner}; and a last one when it is over")]
+        if group.kind not in _ANNOUNCING:
+            sooner = ", or at once if it comes 10× as often" if group.kind == "digest" else ""
+            return [Fact("next mail", f"{when}{sooner}; and an all-clear when it is over")]
+        again = "only if it happens again" if group.count == 1 else "if it goes on"
+        return [Fact("next mail", f"{again}: the count, {when}; and then an all-clear when it is over")]
 
     def next_of_all(self) -> list[Fact]:
         """Return when a reader hears of any of the groups again."""
@@ -88,7 +89,8 @@ class Phrases:
             held: From when to when.
             reason: Why, as one line; empty: unknown.
         """
-        since, until = words.near(held.since, self._now), words.near(held.until, self._now)
+        is_short = held.until - held.since < words.NEAR
+        since, until = (words.clock(when, self._now, seconds=is_short) for when in (held.since, held.until))
         span = words.span(held.until - held.since)
         why = f" ({reason})" if reason else ""
         if held.is_past:

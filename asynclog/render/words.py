@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _AGES = 3e9
-_NEAR = 600.0
+#: Seconds below which a time is said to the second.
+NEAR = 600.0
 
 
 def number(count: int) -> str:
@@ -65,7 +66,7 @@ def clock(when: float, now: float, *, seconds: bool = False) -> str:
 
 def near(when: float, now: float) -> str:
     """Return a clock time as `clock` does, to the second where it is less than ten minutes off."""
-    return clock(when, now, seconds=abs(when - now) < _NEAR)
+    return clock(when, now, seconds=abs(when - now) < NEAR)
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
