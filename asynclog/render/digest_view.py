@@ -27,6 +27,7 @@ _MODULE = re.compile(r"\A(?:\w+\.)+(?=\w+:)")
 # record's text has them whole.
 _HEADLINE_TEXT = 70
 _HEADLINE_ALONE = 120
+_HEADLINE_BESIDE = 50
 # Characters of an exception's message that are kept, however long its type is; and of a type.
 _MESSAGE_START = 40
 _LONGEST_TYPE = 80
@@ -146,7 +147,7 @@ class ViewMaker:
             short_state=self._phrases.short_state(group),
             what=self._line(facts.what, 200),
             exception=self._headed_exception(facts.exception, _HEADLINE_TEXT if facts.message else _HEADLINE_ALONE),
-            message=self._headed(facts.message, _HEADLINE_TEXT if facts.exception else _HEADLINE_ALONE),
+            message=_shortened(self._one_line(facts.message), _HEADLINE_BESIDE if facts.exception else _HEADLINE_ALONE),
             hosts=self._line(f"host{'s' * (len(group.hosts) > 1)} {words.listed(group.hosts)}", 200)
             if group.hosts
             else "",
@@ -254,10 +255,6 @@ class ViewMaker:
             known = self._clean[text] = self._redactor.text(text)
         return known
 
-    def _headed(self, text: str, limit: int) -> str:
-        """Return a text for the head of the mail: its end left out, since it follows whole below."""
-        return _shortened(self._one_line(text), limit)
-
     def _headed_exception(self, text: str, limit: int) -> str:
         """Return an exception for the head of the mail: its type whole, and the start of its message."""
         line = self._one_line(text)
@@ -266,7 +263,9 @@ class ViewMaker:
         # The module goes first, where that is enough: the traceback names it, and the text says what broke.
         short = _MODULE.sub("", line)
         kind = line.partition(": ")[0]
-        if len(short) <= limit * 4 // 3 or len(kind) > _LONGEST_TYPE:
+        if len(short) <= limit * 4 // 3:
+            return short
+        if len(kind) > _LONGEST_TYPE:
             line, kind = short, short.partition(": ")[0]
         return _shortened(line, max(limit, min(len(kind), _LONGEST_TYPE) + 2 + _MESSAGE_START))
 
@@ -280,7 +279,7 @@ class ViewMaker:
 
 def _shortened(line: str, limit: int) -> str:
     """Cut a line's end off, between two words where one ends near."""
-    if len(line) <= limit * 4 // 3:
+    if len(line) <= limit:
         return line
     head = line[:limit]
     words_of_it, _, rest = head.rpartition(" ")

@@ -15,7 +15,7 @@ _ANNOUNCING: Final[tuple[GroupKind, ...]] = ("first", "again")
 _NEWS: Final[dict[GroupKind, str]] = {
     "first": "new, ",
     "again": "back after quiet, ",
-    "news": "10× as often as before, ",
+    "news": "10× as often, ",
 }
 
 
@@ -64,10 +64,7 @@ class Phrases:
             return [Fact("next mail", "only if it comes back")]
         if group.next_mail is None:
             return []
-        when = "at once"
-        if not group.next_mail <= self._now:
-            wait = words.span(group.next_mail - self._now)
-            when = f"in {wait}, not before {words.near(group.next_mail, self._now)}"
+        when = self._when(group.next_mail)
         if group.kind not in _ANNOUNCING:
             sooner = ", or at once if it comes 10× as often" if group.kind == "digest" else ""
             return [Fact("next mail", f"{when}{sooner}; and an all-clear when it is over")]
@@ -76,11 +73,18 @@ class Phrases:
 
     def next_of_all(self) -> list[Fact]:
         """Return when a reader hears of any of the groups again."""
+        # In few words: each group has its own, and the overview is to be seen beneath.
         groups = self._digest.groups
-        on = [(group.kind in _ANNOUNCING, group.next_mail, group) for group in groups if group.next_mail is not None]
+        on = [(group.kind in _ANNOUNCING, group.next_mail) for group in groups if group.next_mail is not None]
         if not on:
             return self.next_mail(groups[0])
-        return self.next_mail(min(on, key=lambda one: one[:2])[2])
+        announces, at = min(on)
+        return [Fact("next mail", f"{'if it goes on: ' if announces else ''}{self._when(at)}")]
+
+    def _when(self, at: float) -> str:
+        if at <= self._now:
+            return "at once"
+        return f"in {words.span(at - self._now)}, not before {words.near(at, self._now)}"
 
     def held_up(self, held: HeldUp, reason: str) -> Fact:
         """Return when the mail server took nothing.

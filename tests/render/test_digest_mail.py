@@ -150,7 +150,7 @@ def test_the_text_says_what_the_html_says(name):
         ),
         (
             {"kind": "news", "count": 9999, "total": 12000},
-            "9,999× more in 58 s (12,000× in all), 10× as often as before, still happening (last one 2 s ago)",
+            "9,999× more in 58 s (12,000× in all), 10× as often, still happening (last one 2 s ago)",
         ),
         (
             {"last_seen": NOW - 2400, "since": NOW - 2460},
@@ -210,7 +210,7 @@ def test_a_mail_says_what_follows_it(fields, said):
 
 def test_a_mail_about_several_groups_says_what_follows_it_at_its_top():
     overview = text_of(made(outage())).partition("1. ")[0]
-    assert f"next mail: if it goes on: the count, in 4 min, not before {words.near(NOW + 240, NOW)}" in overview
+    assert f"next mail: if it goes on: in 4 min, not before {words.near(NOW + 240, NOW)}" in overview
     assert "host web-1, processes 4711 and 4712" in overview
 
 
