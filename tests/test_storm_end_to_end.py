@@ -256,6 +256,22 @@ def test_without_digests_every_record_is_a_mail(logger, served):
     assert [mail.count for mail in server.mails] == [1] * 5
 
 
+def test_without_digests_a_rate_bounds_mails_and_not_batches(logger, served, tmp_path):
+    server = served()
+    files = asynclog.FileSink(tmp_path / "app.log")
+    listener = shipped(logger, sink_to(server, digest=False, rate="3/hour", burst=3), files, batch_records=50)
+
+    def of_file():
+        return next(counts for name, counts in listener.stats()["lanes"].items() if name.startswith("file"))
+
+    for number in range(10):
+        fail(logger, number)
+    wait_until(lambda: len(server.mails) == 3 and of_file()["delivered"] == 10)
+    assert listener.stats()["pending"] == 7
+    assert listener.flush(60), "a flush asks for all of it"
+    assert [mail.count for mail in server.mails] == [1] * 10
+
+
 # -- what a mail shows besides the record ----------------------------------------------------------
 
 

@@ -77,7 +77,8 @@ class Lane:
         self.buffer = LaneBuffer(bounds, self._drop)
         self.intake = Intake(self)
         self.policy = BatchPolicy(
-            options.batch_records or sink.batch_records,
+            # A mail a record takes a token of the rate each: more of them in a batch would pass it by.
+            sink.batch_records if sink.sends_mail else options.batch_records or sink.batch_records,
             sink.batch_age if options.batch_age is None else options.batch_age,
         )
         self._chance = chance
