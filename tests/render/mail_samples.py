@@ -177,7 +177,14 @@ def outage() -> Digest:
 def samples() -> dict[str, tuple[Digest, HeldUp | None]]:
     """The mails that are looked at, by name."""
     first = group(
-        kind="first", count=1, total=1, since=NOW - 0.3, last_seen=NOW - 0.3, next_mail=NOW + 60, last_items=()
+        kind="first",
+        count=1,
+        total=1,
+        since=NOW - 0.3,
+        last_seen=NOW - 0.3,
+        next_mail=NOW + 60,
+        last_items=(),
+        processes=(4711,),
     )
     over = group(
         kind="over", count=37, total=4350, rate=0.06, next_mail=None, first_seen=NOW - 3700, since=NOW - 3600,
