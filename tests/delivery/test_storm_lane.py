@@ -178,6 +178,21 @@ def test_one_mail_may_pass_one_that_the_server_can_not_stand():
     assert sum(one.sink.counts.values()) == 2
 
 
+def test_a_mail_that_the_server_can_not_stand_holds_up_no_later_one():
+    one = Stepped(retry_max=600.0, breaker_reset=2.0)
+    one.sink.go_down(lambda batch: RetryLater("451 no") if "poison" in batch.items[0].text else Delivered())
+    one.log("poison")
+    one.until(60.0)
+    one.log("another")
+    one.until(60.0)
+    tried = len(one.sink.batches)
+    for number in range(5):
+        one.log(f"problem {number} of a kind of its own, {'abcde'[number]}")
+        one.until(12.0)
+    assert len(one.sink.taken) == 6
+    assert len(one.sink.batches) - tried - 5 <= 2, "it is tried at its own pace and not after each of them"
+
+
 def test_a_flush_sends_a_mail_that_failed_often_too_once_the_server_is_back():
     one = Stepped()
     one.sink.go_down(RetryLater("451 later"))
