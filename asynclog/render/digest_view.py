@@ -25,7 +25,7 @@ from asynclog.values import Item
 _MODULE = re.compile(r"\A(?:\w+\.)+(?=\w+:)")
 # Exception and message, the count and the host fit the first 200 pixels of a phone's screen; the
 # record's text has them whole.
-_HEADLINE_TEXT = 70
+_HEADLINE_TEXT = 96
 _HEADLINE_ALONE = 120
 _HEADLINE_BESIDE = 50
 # Characters of an exception's message that are kept, however long its type is; and of a type.
@@ -263,7 +263,7 @@ class ViewMaker:
         # The module goes first, where that is enough: the traceback names it, and the text says what broke.
         short = _MODULE.sub("", line)
         kind = line.partition(": ")[0]
-        if len(short) <= limit * 4 // 3:
+        if len(short) <= limit:
             return short
         if len(kind) > _LONGEST_TYPE:
             line, kind = short, short.partition(": ")[0]
@@ -283,7 +283,7 @@ def _shortened(line: str, limit: int) -> str:
         return line
     head = line[:limit]
     words_of_it, _, rest = head.rpartition(" ")
-    return f"{words_of_it if words_of_it and len(rest) <= 15 else head} …"
+    return f"{words_of_it if words_of_it and len(rest) <= 25 else head} …"
 
 
 def _why_empty(group: GroupReport) -> str:

@@ -228,11 +228,11 @@ def test_a_mail_made_after_the_server_refused_others_says_so():
         (
             "sqlalchemy.exc.OperationalError",
             "(psycopg2.OperationalError) connection to server at db-1 (10.0.0.5), port 5432 failed: Connection refused",
-            "sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection …",
+            "sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection to server at db-1 …",
         ),
-        ("shop.errors.CartIsEmpty", "no more than sixty characters are in this message", "CartIsEmpty: no more than sixty characters are in this message"),
+        ("shop.errors.CartIsEmpty", "no more than sixty characters are in this message", "shop.errors.CartIsEmpty: no more than sixty characters are in this message"),
         ("shop." + "E" * 60, "the message begins here and goes on " + "for long " * 20, "the message begins here and goes on"),
-        ("shop.catalogue.errors.NotFound", "y" * 20 + " " + "x" * 45, "NotFound: yyyyyyyyyyyyyyyyyyyy " + "x" * 45),
+        ("shop.catalogue.errors.NotFound", "y" * 20 + " " + "x" * 50, "NotFound: yyyyyyyyyyyyyyyyyyyy " + "x" * 50),
         ("a.b." + "T" * 200, "m " * 300, "T" * 79),
     ],
 )  # fmt: skip
