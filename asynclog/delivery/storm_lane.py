@@ -174,11 +174,16 @@ class StormLane(Lane):
             # Once: a mail that the server chokes on, tried again after every other, would hold them up.
             self._let_passed_be_due(now)
 
-    def _failed(self, verdicts: Verdicts, now: float) -> None:
-        super()._failed(verdicts, now)
-        if not verdicts.any_delivered:
-            # As it seems it is the server and not the mail.
-            self._let_passed_be_due(self.retry_at)
+    def digest(self, work: Work, verdicts: Verdicts, now: float) -> None:
+        """Count what came of an attempt, and decide when the next one is."""
+        super().digest(work, verdicts, now)
+        if verdicts.retry is None or verdicts.any_delivered:
+            return
+        # As it seems it is the server and not the mail.
+        if verdicts.retry.circuit:
+            self._let_passed_be_due(now)  # no sooner than the breaker lets anything through
+        elif any(one is left for one in verdicts.rest for left in self.work):
+            self._let_passed_be_due(self.health.retry_at)
 
     def _let_passed_be_due(self, at: float) -> None:
         """Let what was let pass go first at the next attempt."""

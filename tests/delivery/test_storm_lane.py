@@ -208,9 +208,10 @@ def test_a_flush_sends_a_mail_that_failed_often_too_once_the_server_is_back():
 
 @pytest.mark.parametrize("attempts", range(1, 12))
 @pytest.mark.parametrize("flushed", [False, True])
-def test_mails_leave_in_the_order_they_were_made_once_the_server_is_back(attempts, flushed):
-    one = Stepped(breaker_reset=60.0)
-    one.sink.go_down(RetryLater("451 later"))
+@pytest.mark.parametrize("answer", [{}, {"circuit": True}, {"after": 5.0}])
+def test_mails_leave_in_the_order_they_were_made_once_the_server_is_back(attempts, flushed, answer):
+    one = Stepped(breaker_reset=2.0)
+    one.sink.go_down(RetryLater("451 later", **answer))
     one.log("first")
     one.attempt()
     one.clock.advance(61.0)
