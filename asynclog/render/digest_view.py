@@ -92,7 +92,7 @@ class ViewMaker:
         groups = self._digest.groups
         hosts = list(dict.fromkeys(host for group in groups for host in group.hosts))
         processes = list(dict.fromkeys(process for group in groups for process in group.processes))
-        return (*self._where(hosts, processes), *self._phrases.next_of_all(), *self._delay())
+        return (*self._where(hosts, processes), *self._phrases.next_of_all())
 
     def _where(self, hosts: Sequence[str], processes: Sequence[int], release: str = "") -> list[Fact]:
         """Return all that says where as one row: five would push the rest off the screen."""
@@ -168,7 +168,8 @@ class ViewMaker:
         elif group.place:
             found.append(Fact("in", self._line(group.place, 300)))
         found += self._phrases.next_mail(group)
-        return found + (self._delay() if len(self._digest.groups) == 1 else [])
+        # Not above an overview: what broke would no longer be seen at first sight.
+        return found + self._delay()
 
     def _more(self, group: GroupReport, facts: GroupFacts) -> list[Fact]:
         found = [

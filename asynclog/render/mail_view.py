@@ -153,8 +153,7 @@ class MailView:
         subject: Its subject.
         headline: Of a mail about several groups: what it is about in all; else the group's.
         state: ``"over"`` or ``"on"``.
-        facts: Of a mail about several groups: app, environment, host, process, release, next mail
-            and delay.
+        facts: Of a mail about several groups: app, environment, host, process, release, next mail.
         rows: All groups, for the overview; empty where there is one.
         groups: The groups that are shown in full.
         notes: What was left out, and over what the counts go.

@@ -195,5 +195,5 @@ def samples() -> dict[str, tuple[Digest, HeldUp | None]]:
         "first": (digest(first), None),
         "digest": (digest(), None),
         "over": (digest(over), held_up()),
-        "outage": (outage(), None),
+        "outage": (outage(), HeldUp(NOW - 200, NOW - 80, "connection refused", is_past=True)),
     }
