@@ -133,6 +133,8 @@ class Installation:
                 self._doors.append(door)
                 if standing[0] is listener:
                     remember([handler], door)
+        for door in self._doors:
+            door.look_again()
         for logger in loggers:
             self._swap(logger, doors)
         self._loggers += [one for one in loggers if all(one is not known for known in self._loggers)]

@@ -81,10 +81,13 @@ class Lanes:
 
     def gate_for(self, lanes: Sequence[Lane]) -> Gate:
         """Return what the caller must know of some of the lanes."""
-        wanted = max((lane.sink.lead_up for lane in lanes), default=0)
+        wanted = max((lane.sink.lead_up for lane in (*lanes, *self.all)), default=0)
         if wanted and (self._lead_up is None or self._lead_up.size < wanted):
             self._lead_up = LeadUpBuffer(wanted, request_scope)
-        return Gate([LaneGate.of_sink(lane.bit, lane.face, lane.sink) for lane in lanes], self._lead_up)
+        # Only where it was asked for: the fast path of every other handler is a price to be paid knowingly.
+        for_others = any(lane.sink.lead_up_given for lane in self.all)
+        gates = [LaneGate.of_sink(lane.bit, lane.face, lane.sink) for lane in lanes]
+        return Gate(gates, self._lead_up, for_others=for_others)
 
     def of_mask(self, mask: int) -> tuple[Lane, ...]:
         """Return the lanes that an entry is for, as far as they are still open."""

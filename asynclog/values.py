@@ -169,7 +169,10 @@ class Batch:
         recipients: The only recipients that still have to be served; ``None``: all of them.
         digest: What the mail says, where records were counted by group; it is delivered or
             refused as a whole.
-        refused_since: Wall time when it was tried first, where that failed.
+        refused_since: Wall time since when the sink took nothing, where that held this up or some of
+            its records were counted meanwhile.
+        refused_until: Wall time when the sink took something again, where this was made after that;
+            ``None``: it has not yet, or this was itself refused.
         refusal: What stood in the way last, in a few words; without secrets.
     """
 
@@ -179,6 +182,7 @@ class Batch:
     recipients: tuple[str, ...] | None = None
     digest: Digest | None = None
     refused_since: float | None = None
+    refused_until: float | None = None
     refusal: str = ""
 
 

@@ -75,8 +75,13 @@ class HandlerDoor(QueueHandler):
         self.listener = listener
         self.original = lane.face
         self._sink = lane.sink
-        self.door = listener.gate_for([lane])
+        self._lane = lane
         self.retired = False
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Make the gate anew: another handler of the listener's may want to know what is logged here."""
+        self.door = self.listener.gate_for([self._lane])
 
     def retire(self) -> None:
         """Pass what still comes on to the original, on the caller: it was given back."""

@@ -120,7 +120,7 @@ def test_a_mail_that_is_retried_is_the_same_mail_and_says_that_it_was_held_up(lo
     assert listener.flush(60)
     assert counted(server) == 20
     check_adds_up(listener.stats())
-    assert "the server refused from" in text_of(server.mails[0])
+    assert "the mail server refused it from" in text_of(server.mails[0])
     assert "451" in text_of(server.mails[0])
 
 
@@ -254,6 +254,22 @@ def test_without_digests_every_record_is_a_mail(logger, served):
         fail(logger, number)
     assert listener.flush(60)
     assert [mail.count for mail in server.mails] == [1] * 5
+
+
+def test_without_digests_a_rate_bounds_mails_and_not_batches(logger, served, tmp_path):
+    server = served()
+    files = asynclog.FileSink(tmp_path / "app.log")
+    listener = shipped(logger, sink_to(server, digest=False, rate="3/hour", burst=3), files, batch_records=50)
+
+    def of_file():
+        return next(counts for name, counts in listener.stats()["lanes"].items() if name.startswith("file"))
+
+    for number in range(10):
+        fail(logger, number)
+    wait_until(lambda: len(server.mails) == 3 and of_file()["delivered"] == 10)
+    assert listener.stats()["pending"] == 7
+    assert listener.flush(60), "a flush asks for all of it"
+    assert [mail.count for mail in server.mails] == [1] * 10
 
 
 # -- what a mail shows besides the record ----------------------------------------------------------
@@ -422,3 +438,47 @@ def test_a_wrapped_handlers_digest_is_seven_bit_clean(logger):
         digest = server.mails[-1].data
     assert digest.isascii()
     assert b"Content-Transfer-Encoding: 8bit" not in digest
+
+
+@pytest.mark.parametrize("mail_first", [True, False])
+def test_installed_handlers_share_what_led_up_to_an_error_where_it_is_asked_for(logger, served, tmp_path, mail_first):
+    server = served()
+    files = [logging.FileHandler(tmp_path / name) for name in ("a.log", "b.log")]
+    mail = sink_to(server, level="ERROR")
+    for handler in [mail, *files] if mail_first else [*files, mail]:
+        logger.addHandler(handler)
+    asynclog.install(logger, lead_up=5)
+    try:
+
+        def request():
+            logger.info("looking up the cart of %s", "mia")
+            fail(logger)
+
+        contextvars.copy_context().run(lambda: logger.info("of another request"))
+        contextvars.copy_context().run(request)
+        assert asynclog.flush(60)
+    finally:
+        assert asynclog.uninstall()
+    text = text_of(server.mails[0])
+    assert text.count("looking up the cart of mia") == 1
+    assert "of another request" not in text
+    before = text.partition("--- Before it")[2].partition("---")[0]
+    assert "checkout failed" not in before, "the error did not lead up to itself"
+
+
+def test_handlers_installed_later_share_it_too_and_without_being_asked_none_pays_for_it(logger, served, tmp_path):
+    server = served()
+    logger.addHandler(logging.FileHandler(tmp_path / "a.log"))
+    asynclog.install(logger)
+    try:
+        file_door = logger.handlers[0]
+        assert file_door.door.only is not None
+        logger.addHandler(sink_to(server, level="ERROR"))
+        asynclog.install(logger)
+        assert [door.door.only is not None for door in logger.handlers] == [True, True]
+        logger.addHandler(sink_to(server, level="ERROR"))
+        asynclog.install(logger, lead_up=3)
+        assert [door.door.lead_up is not None for door in logger.handlers] == [True] * 3
+        assert len({id(door.door.lead_up) for door in logger.handlers}) == 1
+    finally:
+        asynclog.uninstall()

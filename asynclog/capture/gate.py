@@ -112,22 +112,27 @@ class Gate:
     Args:
         lanes: In handler order.
         lead_up: Keeps the last records of each request; ``None``: nothing does.
+        for_others: Whether records are kept for lanes of the listener that are behind another gate,
+            though no lane here wants them.
 
     Attributes:
         lanes: In handler order.
         carrying: The lanes whose records take facts or lead-up records along.
         lead_up: Keeps the last records of each request, where a lane wants them and the records
-            don't go the fast path for it.
+            don't go the fast path for it, or lanes behind another gate do.
         only: The one lane whose records need nothing special, where there is but one: the fast
             path asks for nothing else. ``None`` otherwise.
     """
 
     __slots__ = ("carrying", "lanes", "lead_up", "only")
 
-    def __init__(self, lanes: Sequence[LaneGate], lead_up: LeadUpBuffer | None = None) -> None:
+    def __init__(
+        self, lanes: Sequence[LaneGate], lead_up: LeadUpBuffer | None = None, *, for_others: bool = False
+    ) -> None:
         self.lanes = tuple(lanes)
         is_worth_it = len(lanes) > 1 or any(lane.lead_up_given for lane in lanes)
-        self.lead_up = lead_up if is_worth_it and any(lane.lead_up for lane in lanes) else None
+        is_wanted = for_others or (is_worth_it and any(lane.lead_up for lane in lanes))
+        self.lead_up = lead_up if is_wanted else None
         self.carrying = tuple(lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None))
         self.only: LaneGate | None = None
         self.refresh()
@@ -138,7 +143,9 @@ class Gate:
             if lane.face.formatter is not lane.formatter:
                 lane.refresh()
         only = self.lanes[0] if len(self.lanes) == 1 else None
-        if only is not None and (self.carrying or only.wants_context or only.wants_live or only.has_own_filter):
+        if only is not None and (
+            self.lead_up is not None or self.carrying or only.wants_context or only.wants_live or only.has_own_filter
+        ):
             only = None
         self.only = only
 

@@ -7,13 +7,16 @@ from a context that has logged already (uvicorn's startup), the context alone wo
 Only what the record may keep anyway is kept here: strings and immutable arguments. Bounded per
 context by ``size``, in all by `MOST_IN_ALL`, each message by `LONGEST`: whoever logs a million
 lines in as many requests fills no memory.
+
+Where several handlers of one listener note the same record one after the other (`install` puts one
+in the place of each), it is kept once.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -89,20 +92,28 @@ class LeadUpBuffer:
         if ring is None:
             ring = _Ring(self.size, self._scope())
             self._ring.set(ring)
+        elif _is_last(record, ring.records):
+            return  # another handler of the listener's noted it already
         ring.records.append(record)
         self._order.append((ring, record))
         while len(self._order) > MOST_IN_ALL:
             self._forget_oldest()
 
-    def before(self) -> tuple[LeadUp, ...]:
-        """Return what was noted in this request so far, oldest first."""
+    def before(self, fields: dict[str, Any] | None = None) -> tuple[LeadUp, ...]:
+        """Return what was noted in this request so far, oldest first.
+
+        Args:
+            fields: The attributes of the record that it led up to, which is left out: another
+                handler may have noted it already.
+        """
         ring = self._current() if self.size else None
         if ring is None:
             return ()
         try:
-            return tuple(ring.records)
+            found = tuple(ring.records)
         except RuntimeError:  # another thread of the same context noted one meanwhile
-            return tuple(ring.records.copy())
+            found = tuple(ring.records.copy())
+        return found[:-1] if fields is not None and _is_last(_kept(fields), found) else found
 
     def clear(self) -> None:
         """Forget this context's records: a request begins or ends."""
@@ -127,6 +138,11 @@ class LeadUpBuffer:
                 ring.records.popleft()
         except IndexError:
             pass  # another thread was faster
+
+
+def _is_last(record: LeadUp, records: Sequence[LeadUp]) -> bool:
+    """Say whether a record is the newest of some: to the microsecond, and to the letter."""
+    return bool(records) and records[-1] == record
 
 
 def _kept(fields: dict[str, Any]) -> LeadUp:

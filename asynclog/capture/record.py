@@ -35,7 +35,7 @@ def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
     """
     groups = gate.admit(record, note)
     entries = _sharing([_entry(mask, one, fields, gate, note) for mask, one, fields in groups])
-    return _carrying(entries, gate, note) if gate.carrying and entries else entries
+    return _carrying(entries, gate, note) if entries and (gate.carrying or gate.lead_up is not None) else entries
 
 
 def capture_for_all(record: logging.LogRecord, note: Note) -> Entry:
@@ -82,7 +82,7 @@ def _carrying(entries: list[Entry], gate: Gate, note: Note) -> list[Entry]:
     buffer = gate.lead_up
     try:
         if entries[0][0]["levelno"] >= logging.ERROR:
-            before = buffer.before() if buffer is not None else ()
+            before = buffer.before(entries[0][0]) if buffer is not None and gate.carrying else ()
             entries = [_with_facts(entry, gate, before, note) for entry in entries]
         if buffer is not None:
             buffer.note(entries[0][0])

@@ -75,15 +75,12 @@ class Incident:
         """Say whether a group of it ended."""
         return now - group.last_at >= self.quiet
 
-    def told(self, now: float, *, flushed: bool) -> bool:
+    def told(self, now: float, *, flushed: bool) -> None:
         """Note a mail about it: a digest in its turn makes the next interval twice as long.
 
         Args:
             now: The time.
             flushed: It was asked for; the interval goes on, as it does after news.
-
-        Returns:
-            Whether it was the interval's own.
         """
         is_digest = now >= self.mailed_at + self.interval or not (self.news or flushed)
         self.had_news = not is_digest and (self.news or self.had_news)
@@ -91,7 +88,6 @@ class Incident:
         if is_digest:
             self.mailed_at = now
             self.interval = min(self.interval * 2, self._longest)
-        return is_digest
 
     def dismiss(self, group: Group) -> None:
         """Let go of a group that is over, or that returns after quiet."""

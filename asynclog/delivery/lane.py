@@ -76,8 +76,10 @@ class Lane:
         self.ledger = Ledger()
         self.buffer = LaneBuffer(bounds, self._drop)
         self.intake = Intake(self)
+        # A mail a record takes a token of the rate each: more of them in a batch would pass it by.
+        is_one_each = sink.sends_mail and not sink.folds
         self.policy = BatchPolicy(
-            options.batch_records or sink.batch_records,
+            sink.batch_records if is_one_each else options.batch_records or sink.batch_records,
             sink.batch_age if options.batch_age is None else options.batch_age,
         )
         self._chance = chance

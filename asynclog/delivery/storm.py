@@ -46,13 +46,12 @@ _NEVER: Final = float("inf")
 
 @dataclass(slots=True)
 class _Flight:
-    """What a mail on its way holds, and the incidents whose interval began with it."""
+    """What a mail on its way holds."""
 
     groups: list[Group]
     held: list[Held]
     counts: list[int]
     size: int
-    incidents: list[Incident]
 
 
 class Storm:
@@ -301,14 +300,13 @@ class Storm:
     def _make(
         self, now: float, wall: float, opening: list[Group], incidents: list[Incident], *, flush: bool = False
     ) -> Digest:
-        flight = _Flight([], [], [], 0, [])
+        flight = _Flight([], [], [], 0)
         reports: list[GroupReport] = []
         for incident in incidents:
             reports += self._report_incident(incident, now, wall, flight, flush)
         thread = incidents[0].thread if len(incidents) == 1 and not opening else ""
         if opening:
             incident = self._announce(opening, now, wall, flight, reports)
-            flight.incidents.append(incident)
             thread = "" if incidents else incident.thread
         if self._bucket is not None:
             self._bucket.take(now)
@@ -343,8 +341,7 @@ class Storm:
     ) -> list[GroupReport]:
         quiet = [group for group in incident.groups if incident.is_over(group, now)]
         speaking = [group for group in incident.groups if group.fresh or (group.owes_over and group in quiet)]
-        if incident.told(now, flushed=flush):
-            flight.incidents.append(incident)
+        incident.told(now, flushed=flush)
         next_mail = wall + incident.mailed_at + incident.interval - now
         reports = []
         for group in speaking:
@@ -371,21 +368,16 @@ class Storm:
 
     # -- what came of them ------------------------------------------------------------------------
 
-    def accepted(self, digest: Digest, now: float) -> Settlement:
+    def accepted(self, digest: Digest, now: float) -> Settlement:  # noqa: ARG002
         """Note that the server has a mail.
+
+        Its interval goes on counting from when it was made. Rejected: from now, when people can read
+        it. After an outage of the server its numbers are old, and those of now would wait once more.
 
         Returns:
             The records whose outcome it is.
         """
-        flight = self._land(digest)
-        # A mail that was held up counts from when people could read it.
-        for incident in flight.incidents:
-            incident.mailed_at = max(incident.mailed_at, now)
-        for group in flight.groups:
-            group.mailed_at = max(group.mailed_at, now)
-            if group.incident is None:  # it returned meanwhile
-                group.opens_at = max(group.opens_at, now + self.options.interval[0])
-        return Settlement(flight.held)
+        return Settlement(self._land(digest).held)
 
     def failed(self, digest: Digest, now: float) -> None:  # noqa: ARG002  (one shape with the others)
         """Note that a mail did not leave and will be tried again: it keeps its id and its numbers.

@@ -3,12 +3,14 @@
 What a mail says and when it goes is `Storm`'s to decide; whether and how often it is tried is the
 lane's. While a mail is being retried none is composed behind it: what comes meanwhile is counted
 and leaves in few mails when the server is back. One may pass a mail that failed often, since it may
-be the mail and not the server; a second one may not before the server took something.
+be the mail and not the server; a second one may not before the server took something. The one that
+is let pass is tried again before each attempt with its follower, so that a server that is back gets
+the two in order, and the last word never comes before the first.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from asynclog.delivery.fingerprint import Fingerprint
@@ -18,6 +20,15 @@ from asynclog.delivery.storm import Storm, StormOptions
 from asynclog.delivery.storm_intake import StormIntake
 from asynclog.ledger import DELIVERED, DROPPED, UNCOUNTED
 from asynclog.values import Batch, SharedOutcome, in_full, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """A time in which the sink took nothing, on the wall clock; ``until`` is ``None`` while it lasts."""
+
+    since: float
+    reason: str
+    until: float | None = None
 
 
 class StormLane(Lane):
@@ -48,6 +59,7 @@ class StormLane(Lane):
         # Whether among them is one that counts nowhere, of which `Storm.held` does not know.
         self._has_uncounted = False
         self._let_one_pass = False
+        self._outage: _Outage | None = None
 
     # -- taking records ---------------------------------------------------------------------------
 
@@ -117,13 +129,15 @@ class StormLane(Lane):
     def next_work(self, now: float) -> Work | None:
         """Return what to deliver now: a mail that failed, else one that waits apart, else a new one."""
         due = self._due_at(now)
+        if self.work and due is not None and due <= now and self._lets_pass(now):
+            self._let_one_pass = True
+            self._set_apart(self.work, now)
+            self.work = []
+        passed = [work for work in self.apart if _is_whole(work) and work.due_at <= now]
+        if passed:
+            return min(passed, key=_serial)
         if self.apart and (due is None or due > now):
             return min(self.apart, key=lambda work: work.due_at)
-        if self.work and self._lets_pass(now):
-            self._let_one_pass = True
-            # A flush waits for the one that is let pass as well; at exit there is no later.
-            self._set_apart(self.work, now if self._may_flush() else now + self.options.retry_max)
-            self.work = []
         if not self.work:
             work = self._compose(now)
             if work is None:
@@ -145,11 +159,35 @@ class StormLane(Lane):
             self._unsaid_from, self._has_uncounted = None, False
         if digest is None:
             return None
-        return Work(Batch(f"{self._token}.{digest.serial}", digest.items, digest=digest), index=index)
+        batch = Batch(f"{self._token}.{digest.serial}", digest.items, digest=digest)
+        outage = self._outage
+        if outage is not None and (outage.until is None or min(one.since for one in digest.groups) < outage.until):
+            # Its reader asks why nothing came sooner, also where another mail was the one refused.
+            batch = replace(batch, refused_since=outage.since, refused_until=outage.until, refusal=outage.reason)
+        return Work(batch, index=index)
 
     def _succeeded(self, now: float) -> None:
         super()._succeeded(now)
         self._let_one_pass = False
+        if self._outage is not None and self._outage.until is None:
+            self._outage = replace(self._outage, until=self.clock.time())
+            # Once: a mail that the server chokes on, tried again after every other, would hold them up.
+            self._let_passed_be_due(now)
+
+    def digest(self, work: Work, verdicts: Verdicts, now: float) -> None:
+        """Count what came of an attempt, and decide when the next one is."""
+        super().digest(work, verdicts, now)
+        if verdicts.retry is None or verdicts.any_delivered:
+            return
+        # As it seems it is the server and not the mail.
+        if verdicts.retry.circuit:
+            self._let_passed_be_due(now)  # no sooner than the breaker lets anything through
+        elif any(one is left for one in verdicts.rest for left in self.work):
+            self._let_passed_be_due(self.health.retry_at)
+
+    def _let_passed_be_due(self, at: float) -> None:
+        """Let what was let pass go first at the next attempt."""
+        self.apart = [replace(one, due_at=min(one.due_at, at)) if _is_whole(one) else one for one in self.apart]
 
     def _tell_of_sink(self, kind: str, text: str) -> None:
         self.board.tell(kind, self.name, text)
@@ -166,12 +204,20 @@ class StormLane(Lane):
         elif not work.counted:
             self.storm.failed(digest, now)
         if verdicts.retry is not None:
-            since = work.batch.refused_since
-            since = self.clock.time() if since is None else since
-            verdicts.rest = [
-                replace(one, batch=replace(one.batch, refused_since=since, refusal=verdicts.retry.reason))
-                for one in verdicts.rest
-            ]
+            self._note_refusal(work, verdicts, verdicts.retry.reason)
+
+    def _note_refusal(self, work: Work, verdicts: Verdicts, reason: str) -> None:
+        batch, wall = work.batch, self.clock.time()
+        since = wall if batch.refused_since is None or batch.refused_until is not None else batch.refused_since
+        verdicts.rest = [
+            replace(one, batch=replace(one.batch, refused_since=since, refused_until=None, refusal=reason))
+            for one in verdicts.rest
+        ]
+        if verdicts.any_delivered or all(one is not work for one in self.work):
+            return  # the server takes mails, or may take others than this one, which waits apart
+        outage = self._outage
+        begun = since if outage is None or outage.until is not None else outage.since
+        self._outage = _Outage(begun, reason)
 
     def _settle_work(self, work: Work, outcome: int, reason: str = "") -> None:
         digest = work.batch.digest
@@ -186,3 +232,13 @@ class StormLane(Lane):
         if not self.runner.is_running and not self.intake.formatting:
             self.storm.give_up().settle(DROPPED, self.ledger, self.total, reason)
             self._unsaid_from, self._has_uncounted = None, False
+
+
+def _is_whole(work: Work) -> bool:
+    """Say whether nobody has the mail yet: what only some recipients wait for holds nothing up."""
+    return work.batch.recipients is None and not work.counted
+
+
+def _serial(work: Work) -> int:
+    assert work.batch.digest is not None
+    return work.batch.digest.serial

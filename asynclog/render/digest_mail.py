@@ -119,8 +119,8 @@ class DigestRenderer:
         parts = []
         for group in digest.groups[:100]:
             place = f" in {group.place}" if group.place else ""
-            where = f" on {', '.join(group.hosts)}" if group.hosts else ""
-            parts.append(f"{group.count:,}× {group.exc_type or group.logger}{place}{where}")
+            where = f", host {', '.join(group.hosts)}" if group.hosts else ""
+            parts.append(f"{group.count:,}× ({group.total:,}× in all) {group.exc_type or group.logger}{place}{where}")
             parts += [words.cut(item.text, 4_000) for item in group.items[:1]]
         text = words.cut("\n".join(parts), max(room // 8, 500))
         return text if self._redactor is None else self._redactor.text(text)

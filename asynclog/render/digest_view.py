@@ -16,19 +16,21 @@ from asynclog.render.frames_view import Place, Run, folded, innermost, runs
 from asynclog.render.group_facts import GroupFacts, group_facts
 from asynclog.render.mail import clean_body
 from asynclog.render.mail_view import Around, Fact, GroupView, HeldUp, LeadUpView, Limits, MailView, RecordView
+from asynclog.render.phrases import Phrases
 from asynclog.render.redact import Redactor
 from asynclog.threads import breathe
 from asynclog.values import Item
 
-#: The newest record may be this old, in seconds, and "still happening" is still said.
-STILL = 300.0
-
-# Both, the count and the host fit the first 200 pixels of a phone's screen; the record's text has
-# them whole.
 # The module path before an exception's name, at the beginning of a line.
 _MODULE = re.compile(r"\A(?:\w+\.)+(?=\w+:)")
-_HEADLINE_TEXT = 70
+# Exception and message, the count and the host fit the first 200 pixels of a phone's screen; the
+# record's text has them whole.
+_HEADLINE_TEXT = 96
 _HEADLINE_ALONE = 120
+_HEADLINE_BESIDE = 50
+# Characters of an exception's message that are kept, however long its type is; and of a type.
+_MESSAGE_START = 40
+_LONGEST_TYPE = 80
 _LEAD_UP_LINE = 300
 
 
@@ -59,6 +61,7 @@ class ViewMaker:
         self._redactor = redactor
         self._now = now
         self._held_up = held_up
+        self._phrases = Phrases(digest, now)
         self._clean: dict[str, str] = {}
 
     def make(self, limits: Limits) -> MailView:
@@ -75,7 +78,7 @@ class ViewMaker:
         first = whole[0]
         return MailView(
             subject=self._subject,
-            headline=self._headline() if several else first.headline,
+            headline=self._phrases.headline() if several else first.headline,
             state="over" if digest.is_over else "on",
             facts=self._shared_facts() if several else (),
             rows=tuple(listed[: len(rows)]),
@@ -85,46 +88,31 @@ class ViewMaker:
 
     # -- the mail ----------------------------------------------------------------------------
 
-    def _headline(self) -> str:
-        groups = self._digest.groups
-        on = sum(not group.is_over for group in groups)
-        last = max(group.last_seen for group in groups)
-        problems = f"{words.number(len(groups))} problems, {words.number(self._digest.count)}× in all"
-        if not on:
-            over = max(group.over_since or group.last_seen for group in groups)
-            return f"{problems}, all over since {words.clock(over, self._now)}"
-        many = "" if on == len(groups) else f"{words.number(on)} of them "
-        return f"{problems}, {many}{self._still(last)}"
-
-    def _still(self, last: float) -> str:
-        age = self._now - last
-        if age > STILL:
-            return f"last seen {words.clock(last, self._now)} ({words.ago(age)})"
-        return f"still happening ({words.ago(age)})"
-
     def _shared_facts(self) -> tuple[Fact, ...]:
-        hosts = list(dict.fromkeys(host for group in self._digest.groups for host in group.hosts))
-        return (*self._where(hosts), *self._delay())
+        groups = self._digest.groups
+        hosts = list(dict.fromkeys(host for group in groups for host in group.hosts))
+        processes = list(dict.fromkeys(process for group in groups for process in group.processes))
+        return (*self._where(hosts, processes), *self._phrases.next_of_all())
 
-    def _where(self, hosts: Sequence[str], release: str = "") -> list[Fact]:
-        """Return app, environment, host and release as one row: four would push the rest off the screen."""
+    def _where(self, hosts: Sequence[str], processes: Sequence[int], release: str = "") -> list[Fact]:
+        """Return all that says where as one row: five would push the rest off the screen."""
         around = self._around
-        text = around.app
+        app = around.app
         if around.environment:
-            text = f"{text} ({around.environment})" if text else around.environment
+            app = f"{app} ({around.environment})" if app else around.environment
+        parts = [app] if app else []
         if hosts:
-            text += f"{' ' * bool(text)}on host{'s' * (len(hosts) > 1)} {self._listed(hosts)}"
+            parts.append(f"host{'s' * (len(hosts) > 1)} {words.listed(hosts)}")
+        if processes:
+            names = words.listed([str(one) for one in processes], 3)
+            parts.append(f"process{'es' * (len(processes) > 1)} {names}")
         if release or around.release:
-            text += f"{', ' * bool(text)}release {release or around.release}"
-        return [Fact("from", self._line(text, 300))] if text else []
+            parts.append(f"release {release or around.release}")
+        return [Fact("from", self._line(", ".join(parts), 300))] if parts else []
 
     def _delay(self) -> list[Fact]:
         held = self._held_up
-        if held is None:
-            return []
-        since, until = words.clock(held.since, self._now), words.clock(held.until, self._now)
-        text = f"{words.span(held.until - held.since)}: the server refused from {since} to {until}"
-        return [Fact("delayed", text + (f" ({self._line(held.reason, 200)})" if held.reason else ""))]
+        return [] if held is None else [self._phrases.held_up(held, self._line(held.reason, 200))]
 
     def _notes(self, rows: int, shown: int) -> list[str]:
         notes = []
@@ -139,7 +127,7 @@ class ViewMaker:
             notes.append(f"The first {shown:,} of {len(groups):,} problems are shown in full.")
         notes.append(
             f"This mail announces {self._digest.count:,} record{'s' * (self._digest.count != 1)} for the first time. "
-            f"Counted in this {self._digest.scope}."
+            f"It counts what this {self._digest.scope} logged, and no other."
         )
         return notes
 
@@ -154,41 +142,23 @@ class ViewMaker:
         return GroupView(
             number=number,
             state="over" if group.is_over else "on",
-            headline=self._group_headline(group),
+            headline=self._phrases.of_group(group),
             count=group.count,
-            short_state=self._short_state(group),
+            short_state=self._phrases.short_state(group),
             what=self._line(facts.what, 200),
-            exception=self._headed(facts.exception, _HEADLINE_TEXT if facts.message else _HEADLINE_ALONE),
-            message=self._headed(facts.message, _HEADLINE_TEXT if facts.exception else _HEADLINE_ALONE),
-            hosts=self._line(self._listed(group.hosts), 200),
+            exception=self._headed_exception(facts.exception, _HEADLINE_TEXT if facts.message else _HEADLINE_ALONE),
+            message=_shortened(self._one_line(facts.message), _HEADLINE_BESIDE if facts.exception else _HEADLINE_ALONE),
+            hosts=self._line(f"host{'s' * (len(group.hosts) > 1)} {words.listed(group.hosts)}", 200)
+            if group.hosts
+            else "",
             facts=tuple(self._facts(group, facts, place)) if shown else (),
             more=tuple(self._more(group, facts))[: limits.facts] if shown else (),
             records=self._records(group, limits) if shown else (),
             note="" if items or not shown else _why_empty(group),
         )
 
-    def _group_headline(self, group: GroupReport) -> str:
-        count = f"{words.number(group.count)}×"
-        lasted = group.last_seen - group.since
-        if group.count > 1:
-            count += f" in {words.span(max(lasted, 1.0))}"
-        if group.over_since is not None:
-            over = f"over since {words.clock(group.over_since, self._now)}"
-            if group.count == 0:
-                return f"{over}, {words.number(group.total)}× in all"
-            return f"{count}, {over}"
-        word = {"first": "new, ", "again": "back after quiet, ", "news": "10× as often as before, "}.get(group.kind, "")
-        if group.count == 1 and group.total == 1 and self._now - group.last_seen <= STILL:
-            return f"{count}, new ({words.ago(self._now - group.last_seen)})"
-        return f"{count}, {word}{self._still(group.last_seen)}"
-
-    def _short_state(self, group: GroupReport) -> str:
-        if group.over_since is not None:
-            return f"over since {words.clock(group.over_since, self._now)}"
-        return self._still(group.last_seen)
-
     def _facts(self, group: GroupReport, facts: GroupFacts, place: Place | None) -> list[Fact]:
-        found = self._where(group.hosts, facts.release)
+        found = self._where(group.hosts, group.processes, facts.release)
         if facts.route:
             found.append(Fact("route", self._line(facts.route, 300)))
         if place is not None:
@@ -197,11 +167,9 @@ class ViewMaker:
                 found.append(Fact("line", self._line(place.source, 300)))
         elif group.place:
             found.append(Fact("in", self._line(group.place, 300)))
-        if group.next_mail is not None and not group.is_over:
-            found.append(Fact("next mail about this", f"not before {words.clock(group.next_mail, self._now)}"))
-        if group.is_over:
-            found.append(Fact("next mail about this", "when it comes back"))
-        return found + (self._delay() if len(self._digest.groups) == 1 else [])
+        found += self._phrases.next_mail(group)
+        # Not above an overview: what broke would no longer be seen at first sight.
+        return found + self._delay()
 
     def _more(self, group: GroupReport, facts: GroupFacts) -> list[Fact]:
         found = [
@@ -212,7 +180,7 @@ class ViewMaker:
         if group.count > 1:
             found.append(Fact("rate", words.rate(group.rate)))
         if group.processes:
-            found.append(Fact("processes", self._line(self._listed([str(one) for one in group.processes]), 300)))
+            found.append(Fact("processes", self._line(words.listed([str(one) for one in group.processes], 20), 300)))
         if group.root_type and group.root_type != group.exc_type:
             found.append(Fact("began with", self._line(group.root_type, 200)))
         if group.logger:
@@ -288,23 +256,35 @@ class ViewMaker:
             known = self._clean[text] = self._redactor.text(text)
         return known
 
-    def _headed(self, text: str, limit: int) -> str:
-        """Return a text for the head of the mail: its middle left out, since it follows whole below."""
-        line = clean_body(" ".join(self._redacted(text).split()))
+    def _headed_exception(self, text: str, limit: int) -> str:
+        """Return an exception for the head of the mail: its type whole, and the start of its message."""
+        line = self._one_line(text)
         if len(line) <= limit:
             return line
         # The module goes first, where that is enough: the traceback names it, and the text says what broke.
         short = _MODULE.sub("", line)
-        return short if len(short) <= limit * 4 // 3 else f"{line[: limit * 2 // 3]} … {line[-limit // 3 :]}"
+        kind = line.partition(": ")[0]
+        if len(short) <= limit:
+            return short
+        if len(kind) > _LONGEST_TYPE:
+            line, kind = short, short.partition(": ")[0]
+        return _shortened(line, max(limit, min(len(kind), _LONGEST_TYPE) + 2 + _MESSAGE_START))
+
+    def _one_line(self, text: str) -> str:
+        return clean_body(" ".join(self._redacted(text).split()))
 
     def _line(self, text: str, limit: int) -> str:
         """Return a text as one line without secrets, cut in the middle."""
-        return words.cut_line(clean_body(" ".join(self._redacted(text).split())), limit)
+        return words.cut_line(self._one_line(text), limit)
 
-    @staticmethod
-    def _listed(names: Sequence[str], most: int = 5) -> str:
-        shown = ", ".join(names[:most])
-        return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+def _shortened(line: str, limit: int) -> str:
+    """Cut a line's end off, between two words where one ends near."""
+    if len(line) <= limit:
+        return line
+    head = line[:limit]
+    words_of_it, _, rest = head.rpartition(" ")
+    return f"{words_of_it if words_of_it and len(rest) <= 25 else head} …"
 
 
 def _why_empty(group: GroupReport) -> str:

@@ -24,6 +24,7 @@ from email.generator import BytesGenerator
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from asynclog.render.folding import TidyPolicy
 from asynclog.render.subjects import Subjects
 from asynclog.threads import breathe
 from asynclog.values import Item
@@ -52,7 +53,7 @@ _SEPARATOR = "-" * 70
 # goes as 8bit, and smtplib's, by which a line that begins with "From " gets a ">" in front.
 STDLIB_POLICY = email.policy.default.clone(mangle_from_=True)
 # For sinks of our own: quoted-printable or base64, which every server passes on unharmed.
-SEVEN_BIT_POLICY = email.policy.default.clone(cte_type="7bit")
+SEVEN_BIT_POLICY: Policy = TidyPolicy().clone(cte_type="7bit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,17 +25,19 @@ class Around:
 
 @dataclass(frozen=True, slots=True)
 class HeldUp:
-    """Why a mail comes late.
+    """When the mail server took no mail, and why.
 
     Attributes:
-        since: Wall time since when the server did not take mails.
-        until: Wall time when it took them again: now.
+        since: Wall time since when.
+        until: Wall time when it took them again; now, where it was this mail that it refused.
         reason: What it said, in a few words; without secrets.
+        is_past: It was over when this mail was made: others were refused.
     """
 
     since: float
     until: float
     reason: str = ""
+    is_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +111,16 @@ class GroupView:
     Attributes:
         number: 1, 2, …, its place in the mail.
         state: ``"over"`` or ``"on"``, for the colour.
-        headline: "4,312× in 58 s, still happening (2 s ago)".
+        headline: "4,312× more in 58 s (4,313× in all), still happening (last one 2 s ago)".
         count: Records that this mail announces for the first time, as a number.
-        short_state: "still happening" or "over since 03:12", for the overview.
+        short_state: "still happening (last one 2 s ago), 4,313× in all", for the overview.
         what: "ValueError in shop.checkout".
         exception: "ValueError: not a number", or empty.
         message: The record's message, or empty where it says nothing new.
         hosts: Where it comes from.
-        facts: The rows that a reader wants first: app, environment, host, release, route, place,
-            next mail, delay.
-        more: The rows that can wait: counts, times, processes, request facts.
+        facts: The rows that a reader wants first: app, environment, host, process, release, route,
+            place, next mail, delay.
+        more: The rows that can wait: counts, times, all processes, request facts.
         records: Records kept whole.
         note: Said in place of records where there are none, or empty.
     """
@@ -151,7 +153,7 @@ class MailView:
         subject: Its subject.
         headline: Of a mail about several groups: what it is about in all; else the group's.
         state: ``"over"`` or ``"on"``.
-        facts: Of a mail about several groups: app, environment, host, release and delay.
+        facts: Of a mail about several groups: app, environment, host, process, release, next mail.
         rows: All groups, for the overview; empty where there is one.
         groups: The groups that are shown in full.
         notes: What was left out, and over what the counts go.

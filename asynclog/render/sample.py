@@ -17,13 +17,13 @@ _FULL = (*_SHORT[:1], Run("library", '  File "/lib/flask/app.py", line 1, in dis
 def sample_views() -> tuple[MailView, MailView]:
     """Return a mail about one group that is on, and one about two of which one is over."""
     record = RecordView("The record: 03:02:11.123", _SHORT, (LeadUpView("03:02:11", "INFO", "shop", "began"),), _FULL)
-    facts = (Fact("app", "shop"), Fact("host", "web-1"), Fact("next mail about this", "not before 03:16"))
+    facts = (Fact("app", "shop"), Fact("host", "web-1"), Fact("next mail", "in 4 min, not before 03:16:20"))
     one = GroupView(
         1,
         "on",
-        "4,312× in 58 s, still happening (2 s ago)",
+        "4,312× more in 58 s (4,313× in all), still happening (last one 2 s ago)",
         4312,
-        "still happening (2 s ago)",
+        "still happening (last one 2 s ago), 4,313× in all",
         "ValueError in shop.checkout",
         "ValueError: not a number <&>",
         "payment failed",
@@ -35,9 +35,9 @@ def sample_views() -> tuple[MailView, MailView]:
     two = GroupView(
         2,
         "over",
-        "over since 03:12, 9× in all",
+        "over since 03:12 (40 min ago), 9× in all",
         0,
-        "over since 03:12",
+        "over since 03:12 (40 min ago), 9× in all",
         "shop.mail",
         "",
         "",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _AGES = 3e9
+#: Seconds below which a time is said to the second.
+NEAR = 600.0
 
 
 def number(count: int) -> str:
@@ -59,6 +62,19 @@ def clock(when: float, now: float, *, seconds: bool = False) -> str:
     local = moment(when)
     text = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     return text if local.date() == moment(now).date() else f"{local:%Y-%m-%d} {text}"
+
+
+def near(when: float, now: float) -> str:
+    """Return a clock time as `clock` does, to the second where it is less than ten minutes off."""
+    return clock(when, now, seconds=abs(when - now) < NEAR)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``, or the first ones ``and 7 more``."""
+    shown, left = list(names[:most]), len(names) - most
+    if left > 0:
+        shown.append(f"{left:,} more")
+    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part) if shown else ""
 
 
 def stamp(when: float) -> str:

@@ -90,9 +90,11 @@ class SMTPSink(Sink):
         context: A function without arguments that returns a dictionary of facts about the request,
             or several; called where a record at ERROR or above is logged. See
             `asynclog.integrations.facts`.
-        lead_up: Earlier records of the same request that an error's mail shows; default 20 where
-            handlers are wrapped together, of which another takes lower levels, and 0 elsewhere.
-            Given for a handler that is wrapped alone, it costs its records the fast path.
+        lead_up: Earlier records of the same request that an error's mail shows: those that a handler
+            of the same `wrap` takes; default 20 where handlers are wrapped together, of which
+            another takes lower levels, and 0 elsewhere. Given to `install`: those that any handler
+            takes that it wrapped. Given there or for a handler that is wrapped alone, it costs
+            their records the fast path.
         rich: Whether a lone error's mail is laid out by the templates too (the default), or is the
             formatted text alone.
         templates: Directory of Jinja2 templates that take the place of asynclog's own by name.

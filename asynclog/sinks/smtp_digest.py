@@ -56,7 +56,8 @@ class DigestMails:
         now = time.time()
         held_up = None
         if batch.refused_since is not None:
-            held_up = HeldUp(batch.refused_since, now, batch.refusal)
+            until, is_past = (now, False) if batch.refused_until is None else (batch.refused_until, True)
+            held_up = HeldUp(batch.refused_since, until, batch.refusal, is_past=is_past)
         renderer = self._made()
         if is_bare:
             return renderer.render_bare(digest, batch.id)

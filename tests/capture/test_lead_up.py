@@ -144,8 +144,8 @@ def test_many_threads_of_one_context_lose_nothing_but_what_is_too_many():
 
     def work():
         own = context.copy()
-        for _ in range(500):
-            own.run(buffer.note, fields())
+        for number in range(500):
+            own.run(buffer.note, fields("step %s of thread %s", number, threading.get_ident()))
             own.run(buffer.before)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -163,3 +163,14 @@ def test_odd_options_are_refused():
         LeadUpBuffer("many")
     with pytest.raises(OptionTypeError, match="scope"):
         LeadUpBuffer(scope=7)
+
+
+def test_a_record_that_several_handlers_note_is_kept_once_and_never_before_itself():
+    buffer = LeadUpBuffer()
+    first, error = fields("step", created=1.5), fields("it broke", created=2.5)
+    for _ in range(3):
+        buffer.note(first)
+    buffer.note(error)
+    assert texts(buffer) == ["step", "it broke"]
+    assert [one.text() for one in buffer.before(error)] == ["step"]
+    assert [one.text() for one in buffer.before(fields("it broke", created=2.6))] == ["step", "it broke"]

@@ -39,7 +39,7 @@ class Stepped:
     def log(self, *messages, level=logging.ERROR, captured=None):
         for message in messages:
             self.total.accepted += 1
-            self.lane.take(fields(message, level), captured, 1100, None)
+            self.lane.take(fields(message, level, created=self.clock.time()), captured, 1100, None)
         self.lane.end_slice()
 
     def seconds(self):

@@ -110,6 +110,60 @@ def test_while_a_mail_is_retried_what_comes_is_counted_and_leaves_in_few_mails()
     assert one.clock.time() - first.refused_since > 46 * 60
 
 
+def test_what_is_due_follows_at_once_when_the_server_is_back():
+    one = Stepped(retry_max=60.0, breaker_reset=60.0)
+    one.sink.go_down(RetryLater("451 later"))
+    one.log("first")
+    one.until(30.0)
+    one.log(*["first"] * 500, *["second"] * 7)
+    one.until(600.0)
+    assert one.sink.taken == []
+    one.sink.come_back()
+    one.log("first")
+    seconds = one.seconds()
+    assert seconds <= 60.0, "the breaker asks again"
+    one.until(seconds)
+    assert sum(one.sink.counts.values()) == 509
+    assert one.lane.remaining() == 0
+
+
+def test_every_mail_with_records_of_an_outage_says_when_and_why_the_server_refused():
+    one = Stepped(retry_max=60.0, breaker_reset=60.0)
+    one.sink.go_down(RetryLater("451 later"))
+    began = one.clock.time()
+    one.log("first")
+    one.until(30.0)
+    one.log(*["first"] * 5, *["second"] * 7)
+    one.until(600.0)
+    one.log(*["third"] * 3)
+    one.sink.come_back()
+    one.until(60.0)
+    first, *_, last = one.sink.taken
+    assert first.refused_until is None, "it was refused itself, until now"
+    assert last.attempt == 0
+    assert began < last.refused_until <= one.clock.time()
+    assert {(batch.refused_since, batch.refusal) for batch in one.sink.taken} == {(began, "451 later")}
+    one.until(3600.0)
+    n = len(one.sink.taken)
+    one.log("fourth")
+    one.until(1.0)
+    assert [batch.refused_since for batch in one.sink.taken[n:]] == [None], "it has nothing to do with it"
+
+
+def test_a_mail_refused_after_an_outage_counts_from_its_own_refusal():
+    one = Stepped()
+    one.sink.fail_with(RetryLater("451 later"))
+    one.log("first")
+    one.until(10.0)
+    one.log("first")
+    one.until(30.0)
+    one.sink.fail_with(RetryLater("452 full"))
+    one.until(60.0)
+    last = one.sink.taken[-1]
+    assert (last.attempt, last.refusal, last.refused_until) == (1, "452 full", None)
+    assert last.refused_since > one.sink.taken[0].refused_since + 30.0
+
+
 def test_one_mail_may_pass_one_that_the_server_can_not_stand():
     one = Stepped(retry_max=2.0, breaker_reset=2.0)
     one.sink.go_down(lambda batch: RetryLater("451 no") if "poison" in batch.items[0].text else Delivered())
@@ -124,6 +178,21 @@ def test_one_mail_may_pass_one_that_the_server_can_not_stand():
     assert sum(one.sink.counts.values()) == 2
 
 
+def test_a_mail_that_the_server_can_not_stand_holds_up_no_later_one():
+    one = Stepped(retry_max=600.0, breaker_reset=2.0)
+    one.sink.go_down(lambda batch: RetryLater("451 no") if "poison" in batch.items[0].text else Delivered())
+    one.log("poison")
+    one.until(60.0)
+    one.log("another")
+    one.until(60.0)
+    tried = len(one.sink.batches)
+    for number in range(5):
+        one.log(f"problem {number} of a kind of its own, {'abcde'[number]}")
+        one.until(12.0)
+    assert len(one.sink.taken) == 6
+    assert len(one.sink.batches) - tried - 5 <= 2, "it is tried at its own pace and not after each of them"
+
+
 def test_a_flush_sends_a_mail_that_failed_often_too_once_the_server_is_back():
     one = Stepped()
     one.sink.go_down(RetryLater("451 later"))
@@ -135,6 +204,31 @@ def test_a_flush_sends_a_mail_that_failed_often_too_once_the_server_is_back():
     assert one.flush()
     assert sorted(one.sink.counts.values()) == [1, 1]
     assert one.lane.remaining() == 0
+
+
+@pytest.mark.parametrize("attempts", range(1, 12))
+@pytest.mark.parametrize("flushed", [False, True])
+@pytest.mark.parametrize("answer", [{}, {"circuit": True}, {"after": 5.0}])
+def test_mails_leave_in_the_order_they_were_made_once_the_server_is_back(attempts, flushed, answer):
+    one = Stepped(breaker_reset=2.0)
+    one.sink.go_down(RetryLater("451 later", **answer))
+    one.log("first")
+    one.attempt()
+    one.clock.advance(61.0)
+    one.log("first", "second")
+    for _ in range(attempts):
+        one.attempt()
+    while one.seconds() == 0.0:  # the one that is let pass and its follower, one after the other
+        one.attempt()
+    one.sink.come_back()
+    if flushed:
+        assert one.flush()
+    else:
+        one.until(7200.0)
+    serials = [batch.digest.serial for batch in one.sink.taken]
+    assert serials == sorted(serials)
+    assert one.sink.taken[0].digest.kind == "first"
+    assert sum(one.sink.counts.values()) == 3
 
 
 def test_a_mail_is_the_same_mail_when_it_is_retried():

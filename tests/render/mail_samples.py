@@ -164,11 +164,11 @@ def outage() -> Digest:
     )  # fmt: skip
     long = "connection to server at \u201cdb-1\u201d (10.0.0.5), port 5432 failed: " + "x" * 300
     odd = group(
-        id="0123456789abcdef", kind="first", place="shop.catalogue.search_products_by_category_and_price", count=97,
+        id="0123456789abcdef", kind="first", place="shop.catalogue.search_products_by_category_and_price", count=97, total=97,
         exc_type="sqlalchemy.exc.OperationalError", first_items=(item(long, exc_info=None),), last_items=(),
     )  # fmt: skip
     plain = group(
-        id="fedcba9876543210", kind="first", place="shop.stock.sync", exc_type="", root_type="", logger="shop.stock", count=12,
+        id="fedcba9876543210", kind="first", place="shop.stock.sync", exc_type="", root_type="", logger="shop.stock", count=12, total=12,
         first_items=(item("stock of %s could not be read", exc_info=None),), last_items=(),
     )  # fmt: skip
     return digest(first, odd, plain, over, thread="")
@@ -177,7 +177,14 @@ def outage() -> Digest:
 def samples() -> dict[str, tuple[Digest, HeldUp | None]]:
     """The mails that are looked at, by name."""
     first = group(
-        kind="first", count=1, total=1, since=NOW - 0.3, last_seen=NOW - 0.3, next_mail=NOW + 60, last_items=()
+        kind="first",
+        count=1,
+        total=1,
+        since=NOW - 0.3,
+        last_seen=NOW - 0.3,
+        next_mail=NOW + 60,
+        last_items=(),
+        processes=(4711,),
     )
     over = group(
         kind="over", count=37, total=4350, rate=0.06, next_mail=None, first_seen=NOW - 3700, since=NOW - 3600,
@@ -188,5 +195,5 @@ def samples() -> dict[str, tuple[Digest, HeldUp | None]]:
         "first": (digest(first), None),
         "digest": (digest(), None),
         "over": (digest(over), held_up()),
-        "outage": (outage(), None),
+        "outage": (outage(), HeldUp(NOW - 200, NOW - 80, "connection refused", is_past=True)),
     }

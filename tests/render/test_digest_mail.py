@@ -23,6 +23,7 @@ from asynclog.render.carried import FACTS, LEAD_UP, LeadUp
 from asynclog.render.digest_mail import SIZE_LIMIT
 from asynclog.render.frames_view import folded, innermost, runs
 from asynclog.render.mail import STDLIB_POLICY
+from asynclog.render.mail_view import HeldUp
 from asynclog.render.templates_env import NAMES, Templates
 from tests.render.mail_samples import NOW, digest, failure, group, held_up, item, outage, renderer, samples
 
@@ -74,6 +75,10 @@ def read(source):
     return reader
 
 
+def clock(ahead):
+    return words.clock(NOW + ahead, NOW, seconds=True)
+
+
 def squeezed(text):
     return " ".join(text.split())
 
@@ -105,14 +110,14 @@ def assert_sound(mail):
 def test_it_says_first_what_one_wants_first_and_in_this_order():
     text = text_of(made(late=held_up()))
     wanted = [
-        "4,312× in 58 s, still happening (2 s ago)",
+        "4,312× more in 58 s (4,313× in all), still happening (last one 2 s ago)",
         "payments.ProviderError: the provider answered 503 Service Unavailable",
         "payment of cart 17 failed",
-        "from: shop (production) on host web-1, release 2.4.1",
+        "from: shop (production), host web-1, processes 4711 and 4712, release 2.4.1",
         "route: POST /checkout",
         "in: /srv/shop/shop/checkout.py:7 in pay",
-        f"next mail about this: not before {words.clock(NOW + 240, NOW)}",
-        f"delayed: 47 min: the server refused from {words.clock(NOW - 2820, NOW)} to {words.clock(NOW, NOW)}",
+        f"next mail: in 4 min, not before {clock(240)}, or at once if it comes 10× as often; and an all-clear",
+        f"delayed: 47 min: the mail server refused it from {words.clock(NOW - 2820, NOW)} to {words.clock(NOW, NOW)} (421 too many",
         "Traceback (most recent call last)",
         "… 2 library frames: payments",
         "cart 17 has 3 items",
@@ -138,25 +143,114 @@ def test_the_text_says_what_the_html_says(name):
     ("fields", "headline"),
     [
         ({"kind": "first", "count": 1, "total": 1, "last_seen": NOW - 0.1}, "1×, new (just now)"),
-        ({"kind": "first", "count": 3, "total": 3}, "3× in 58 s, new, still happening (2 s ago)"),
-        ({"kind": "again", "count": 3}, "3× in 58 s, back after quiet, still happening (2 s ago)"),
-        ({"kind": "news", "count": 9999}, "9,999× in 58 s, 10× as often as before, still happening (2 s ago)"),
-        ({"last_seen": NOW - 2400, "since": NOW - 2460}, "4,312× in 60 s, last seen %s (40 min ago)"),
-        ({"kind": "over", "over_since": NOW - 600, "last_seen": NOW - 600, "since": NOW - 700}, "4,312× in 100 s, over since %s"),
-        ({"kind": "over", "over_since": NOW - 600, "count": 0, "total": 88}, "over since %s, 88× in all"),
+        ({"kind": "first", "count": 3, "total": 3}, "3× in 58 s, new, still happening (last one 2 s ago)"),
+        (
+            {"kind": "again", "count": 3},
+            "3× more in 58 s (4,313× in all), back after quiet, still happening (last one 2 s ago)",
+        ),
+        (
+            {"kind": "news", "count": 9999, "total": 12000},
+            "9,999× more in 58 s (12,000× in all), 10× as often, still happening (last one 2 s ago)",
+        ),
+        (
+            {"last_seen": NOW - 2400, "since": NOW - 2460},
+            "4,312× more in 60 s (4,313× in all), last seen %s (40 min ago)",
+        ),
+        (
+            {"kind": "over", "over_since": NOW - 2400, "last_seen": NOW - 2400, "since": NOW - 2500},
+            "over since %s (40 min ago): 4,312× more in 100 s (4,313× in all)",
+        ),
+        ({"kind": "over", "over_since": NOW - 2400, "count": 0, "total": 88}, "over since %s (40 min ago): 88× in all"),
     ],
-)  # fmt: skip
+)
 def test_the_headline_says_how_often_and_whether_it_is_over(fields, headline):
     when = fields.get("over_since") or fields.get("last_seen") or NOW
     text = text_of(made(digest(group(**fields))))
     assert text.splitlines()[0] == headline.replace("%s", words.clock(when, NOW))
 
 
+@pytest.mark.parametrize(("ago", "is_near"), [(90.0, True), (599.0, True), (600.0, False)])
+def test_a_time_that_is_near_is_said_to_the_second(ago, is_near):
+    over = group(kind="over", over_since=NOW - ago, last_seen=NOW - ago, next_mail=None)
+    coming = group(next_mail=NOW + ago)
+    assert f"over since {words.clock(NOW - ago, NOW, seconds=is_near)} (" in text_of(made(digest(over)))
+    assert f"not before {words.clock(NOW + ago, NOW, seconds=is_near)}, or" in text_of(made(digest(coming)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"kind": "first", "count": 1, "total": 1, "next_mail": NOW + 60},
+            "only if it happens again: the count, in 60 s, not before %s; and then an all-clear when it is over",
+        ),
+        (
+            {"kind": "again", "next_mail": NOW + 60},
+            "if it goes on: the count, in 60 s, not before %s; and then an all-clear when it is over",
+        ),
+        (
+            {"kind": "digest", "next_mail": NOW + 120},
+            "in 2 min, not before %s, or at once if it comes 10× as often; and an all-clear when it is over",
+        ),
+        ({"kind": "news", "next_mail": NOW + 120}, "in 2 min, not before %s; and an all-clear when it is over"),
+        (
+            {"kind": "first", "next_mail": NOW - 500},
+            "if it goes on: the count, at once; and then an all-clear when it is over",
+        ),
+        ({"kind": "over", "over_since": NOW - 60, "next_mail": None}, "only if it comes back"),
+    ],
+)
+def test_a_mail_says_what_follows_it(fields, said):
+    text = text_of(made(digest(group(**fields))))
+    assert (
+        f"next mail: {said.replace('%s', words.clock(fields['next_mail'] or 0, NOW, seconds=True))}"
+        in text.splitlines()
+    )
+
+
+def test_a_mail_about_several_groups_says_what_follows_it_at_its_top():
+    overview = text_of(made(outage())).partition("1. ")[0]
+    assert f"next mail: if it goes on: in 4 min, not before {words.near(NOW + 240, NOW)}" in overview
+    assert "host web-1, processes 4711 and 4712" in overview
+
+
+def test_a_mail_made_after_the_server_refused_others_says_so():
+    late = HeldUp(NOW - 200, NOW - 80, "connection refused", is_past=True)
+    start, end = (words.clock(NOW - ago, NOW, seconds=True) for ago in (200, 80))
+    text = text_of(made(late=late))
+    assert f"mail server: refused mail for 2 min, from {start} to {end} (connection refused)" in text
+    assert "delayed:" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shown"),
+    [
+        (
+            "sqlalchemy.exc.OperationalError",
+            "(psycopg2.OperationalError) connection to server at db-1 (10.0.0.5), port 5432 failed: Connection refused",
+            "sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection to server at db-1 …",
+        ),
+        ("shop.errors.CartIsEmpty", "no more than sixty characters are in this message", "shop.errors.CartIsEmpty: no more than sixty characters are in this message"),
+        ("shop." + "E" * 60, "the message begins here and goes on " + "for long " * 20, "the message begins here and goes on"),
+        ("shop.catalogue.errors.NotFound", "y" * 20 + " " + "x" * 50, "NotFound: yyyyyyyyyyyyyyyyyyyy " + "x" * 50),
+        ("a.b." + "T" * 200, "m " * 300, "T" * 79),
+    ],
+)  # fmt: skip
+def test_a_headline_keeps_the_exceptions_type_and_the_start_of_its_message(kind, text, shown):
+    error = ValueError(text)
+    it = item(exc_info=(ValueError, error, None))
+    lines = text_of(made(digest(group(exc_type=kind, first_items=(it,), last_items=())))).splitlines()
+    assert shown in lines[1]
+    assert len(lines[1]) <= 130
+
+
 def test_several_groups_begin_with_an_overview_whose_numbers_add_up():
     what = outage()
     text = text_of(made(what))
     overview = text.partition("=" * 70)[0]
-    assert overview.splitlines()[0] == "4 problems, 1,313× in all, 3 of them still happening (2 s ago)"
+    assert overview.splitlines()[0] == (
+        "4 problems, 1,313× more (1,401× in all), 3 of them still happening (last one 2 s ago)"
+    )
     counts = [int(found.replace(",", "")) for found in re.findall(r"(?m)^\d+\. ([\d,]+)×", overview)]
     assert counts == [one.count for one in what.groups]
     assert sum(counts) == what.count == int(parsed(made(what))["X-Asynclog-Count"])
@@ -407,7 +501,8 @@ def test_a_mail_that_cannot_be_laid_out_at_all_goes_with_its_numbers_and_texts(m
     it = item("token=hunter2 " + "x" * 1_000_000)
     message = parsed(one.render(digest(group(first_items=(it,))), "b", now=NOW))
     assert message["X-Asynclog-Count"] == "4312"
-    assert "4,312× payments.ProviderError in shop.checkout.pay on web-1" in message.get_content()
+    said = "4,312× (4,313× in all) payments.ProviderError in shop.checkout.pay, host web-1"
+    assert said in message.get_content()
     assert "token=[redacted]" in message.get_content()
     assert "hunter2" not in message.get_content()
     assert one.failures == len(told) == 1

@@ -7,9 +7,11 @@ import email.policy
 import email.utils
 import logging
 import logging.handlers
+import re
 import smtplib
 import sys
 from datetime import datetime
+from email.message import EmailMessage
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,8 @@ from asynclog.render.mail import (
     STDLIB_POLICY,
     MailRenderer,
     body_of_many,
+    safe_header,
+    safe_subject,
 )
 from asynclog.render.subjects import Subjects, place
 from tests.sinks.smtp_kit import item
@@ -328,3 +332,55 @@ def test_a_non_ascii_subject_arrives_as_it_was(text):
     handler = logging.handlers.SMTPHandler("h", "a@example.com", ["b@example.com"], text)
     mail = renderer(handler=handler, policy=STDLIB_POLICY).render([item()], "b")
     assert str(email.message_from_bytes(mail.data, policy=email.policy.default)["Subject"]) == text
+
+
+# -- folding -------------------------------------------------------------------------------------
+
+FREE_TEXTS = [
+    "x" * 72 + " is the first word, which would fit a line of its own",
+    "[shop/production] ERROR OperationalError in shop.catalogue.search_products_by_category_and_price and 3 more",
+    "[läden/produktion] ERROR OperationalError in shop.catalogue.search_products_by_category_and_price and 3 more",
+    "日本語の件名 " * 12,
+    "\U0001f4a5" * 80,
+    "[shop] ERROR ValueError in " + "module." * 40,
+    "two  spaces, one at the end, and a line full of words that goes on for more than seventy-eight characters ",
+    "a" * 998,
+    "=?utf-8?q?no encoded word?= and " + "words " * 20,
+]
+
+
+@pytest.mark.parametrize("text", FREE_TEXTS)
+def test_a_long_subject_begins_on_its_first_line_keeps_to_78_characters_and_arrives_whole(text):
+    message = EmailMessage(policy=SEVEN_BIT_POLICY)
+    message["Subject"] = safe_subject(text, SEVEN_BIT_POLICY)
+    message["X-Asynclog-App"] = safe_header("X-Asynclog-App", text, SEVEN_BIT_POLICY)
+    raw = message.as_bytes()
+    assert raw.isascii()
+    assert all(len(line) <= 78 and line.strip() for line in raw.splitlines()[:-1])
+    assert re.match(rb"Subject: \S", raw)
+    assert re.search(rb"(?m)^X-Asynclog-App: \S", raw)
+    assert b"?==?" not in raw, "RFC 2047 wants a space between encoded words"
+    parsed = email.message_from_bytes(raw, policy=email.policy.default)
+    assert parsed.keys() == ["Subject", "X-Asynclog-App"]
+    assert parsed["Subject"].rstrip() == str(message["Subject"]).rstrip()
+    if "=?" not in text:
+        assert parsed["Subject"].rstrip() == text.rstrip()
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_any_subject_is_one_header_of_short_lines(text):
+    message = EmailMessage(policy=SEVEN_BIT_POLICY)
+    message["Subject"] = safe_subject(text, SEVEN_BIT_POLICY)
+    message["To"] = "b@example.com"
+    raw = message.as_bytes()
+    assert all(len(line) <= 78 for line in raw.splitlines())
+    assert email.message_from_bytes(raw, policy=email.policy.default).keys() == ["Subject", "To"]
+
+
+def test_a_subject_for_smtputf8_stays_readable():
+    policy = SEVEN_BIT_POLICY.clone(utf8=True)
+    text = "[läden/produktion] ERROR Größenfehler in shop.catalogue.search_products_by_category and 3 more"
+    raw = policy.fold_binary("Subject", text).decode()
+    assert raw.split("\n")[0].startswith("Subject: [läden/produktion] ERROR")
+    assert raw.replace("\n ", " ").strip() == f"Subject: {text}"
