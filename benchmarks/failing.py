@@ -1,4 +1,4 @@
-"""Code that fails: tracebacks of so many frames, and places that raise."""
+"""Places of an app that raise and log it, each a kind of error of its own to whoever groups them."""
 
 from __future__ import annotations
 
@@ -7,37 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import TypeAlias
-
-ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
-
-FILES = 4
-
-
-def deep_exception(frames: int, folder: Path) -> ExcInfo:
-    """Raise through functions that all differ, in four files, with carets to draw.
-
-    Args:
-        frames: How many functions.
-        folder: Where their files go; it must stay as long as tracebacks are printed.
-    """
-    modules: list[ModuleType] = []
-    for number in range(FILES):
-        lines: list[str] = []
-        for index in range(number, frames, FILES):
-            lines += [f"def level_{index}(following, values):", "    total = len(values) + 1"]
-            if index == frames - 1:
-                lines += ["    return values[total] + total * values['missing']", ""]
-            else:
-                lines += [f"    return total + following[{index + 1}](following, values) * 2", ""]
-        modules.append(_module(folder / f"layer_{number}_{frames}.py", lines))
-    levels = [getattr(modules[index % FILES], f"level_{index}") for index in range(frames)]
-    try:
-        levels[0](levels, [1])
-    except IndexError as error:
-        return type(error), error, error.__traceback__
-    raise AssertionError("nothing was raised")
+from types import ModuleType
 
 
 def failing_places(count: int, folder: Path) -> list[Callable[[logging.Logger, int], None]]:

@@ -77,15 +77,16 @@ def _imports(rounds: int, progress: Progress) -> Result:
                 "Importing it, in a fresh process",
                 [Column("best, ms", 1), Column("median, ms", 1), Column("from … to, ms", None), Column("× the base")],
                 rows,
-                note="Isolated processes (python -I), bytecode compiled, files in memory; the ratio is that of the best.",
+                note="Isolated processes (python -I), bytecode compiled, files in memory; the ratio is that of"
+                " the best.",
                 key="start_time",
             ),
             Table(
                 "What it imports beyond that",
                 [Column("modules", 0), Column("ms", 2)],
                 [(package, [number, total]) for package, (number, total) in listed],
-                note="Each package's own time by python -X importtime, the best of three; it slows everything down a little."
-                " The mail library, templates and the event loop's framework are imported by the worker, when"
+                note="Each package's own time by python -X importtime, the best of three; it slows everything down a"
+                " little. The mail library, templates and the event loop's framework are imported by the worker, when"
                 " they are needed.",
             ),
         ],
@@ -212,16 +213,10 @@ def first_record(kind: str, where: str, server: MailServer) -> tuple[float, floa
 
 
 def _output(command: list[str]) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(_path())
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=_GIVE_UP,
-        # Bytecode is written wherever it is missing, whatever this process was told.
-        env={**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, "PYTHONPATH": path},
-    )
+    # Bytecode is written wherever it is missing, whatever this process was told.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = os.pathsep.join(_path())
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=_GIVE_UP, env=environment)
 
 
 def _picture(taken: dict[str, list[float]]) -> Picture:

@@ -20,7 +20,8 @@ from typing import Any
 
 import asynclog
 from benchmarks.failing import failing_places
-from benchmarks.hot_path import Dropping
+from benchmarks.peers.base import Destination
+from benchmarks.peers.standard import Dropping
 
 THREADS = 8
 PLACES = 50
@@ -32,7 +33,7 @@ Finish = Callable[[], dict[str, Any]]
 
 
 def _dropping(port: int) -> tuple[logging.Handler, Finish]:
-    return Dropping(), dict
+    return Dropping(Destination()).handler, dict
 
 
 def _asynclog(port: int) -> tuple[logging.Handler, Finish]:

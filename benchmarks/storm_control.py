@@ -237,4 +237,3 @@ def _first_fingerprint() -> float:
         by.of(fields, one)
         best = min(best, time.perf_counter() - started)
     return best
-

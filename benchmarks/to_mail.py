@@ -13,8 +13,8 @@ from email.utils import formatdate
 import aiosmtplib
 
 import asynclog
-from benchmarks.failing import ExcInfo
 from benchmarks.mail_server import MailServer
+from benchmarks.peers.base import ExcInfo
 
 SENDER = "server-error@example.com"
 RECIPIENT = "admin@example.com"

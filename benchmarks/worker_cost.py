@@ -15,8 +15,9 @@ from asynclog.capture.exception import capture_exc_info
 from asynclog.render.standin import exc_info
 from asynclog.render.traceback import clear_cache, format_exception_text
 from benchmarks import to_file, to_mail
-from benchmarks.failing import ExcInfo, deep_exception
+from benchmarks.errors import caught, raiser
 from benchmarks.mail_server import MailServer
+from benchmarks.peers.base import ExcInfo
 from benchmarks.result import Claim, Column, Picture, Progress, Result, Scale, Table
 from benchmarks.rounds import Spread, in_turn, ratios
 from benchmarks.to_file import Written
@@ -37,7 +38,8 @@ def run(scale: Scale, progress: Progress) -> Result:
     progress.begin(2 * 5 * rounds + 2 * 2 * file_rounds + 4 * mail_rounds)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        infos = {frames: deep_exception(frames, place) for frames in (10, 40)}
+        errors = {frames: caught(raiser(frames, place)) for frames in (10, 40)}
+        infos = {frames: (type(error), error, error.__traceback__) for frames, error in errors.items()}
         parts = [
             _tracebacks(infos, rounds, progress),
             _files(infos[10], place, scale, file_rounds, progress),
