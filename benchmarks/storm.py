@@ -214,8 +214,8 @@ def _table(storms: dict[str, list[Storm]]) -> Table:
         ],
         rows,
         note="Medians, memory and first mail the worst; mails and counts of the last round, after a flush. Raising is"
-        " part of the call. With a default queue, what eight threads log faster than one worker can count is dropped, and"
-        " the mails say how many. The standard library's pair got fewer errors, since it makes a mail of each; what"
+        " part of the call. With a default queue, what eight threads log faster than one worker can count is dropped,"
+        " and the mails say how many. The standard library's pair got fewer errors, since it makes a mail of each; what"
         " it had not sent when the calls were done is pending.",
         key="storm",
     )
