@@ -186,6 +186,22 @@ class CapturedException:
         return f"<CapturedException {self.exc_type.__name__}, {len(self.nodes)} nodes, {self.frame_count} frames>"
 
 
+# An exception that brings no other along, as the caller takes it: its type, its text, its
+# ``__suppress_context__``, the size of its record in bytes, and from `LONE_FRAMES` on its frames, which
+# are those of the logged traceback too. A bare list: the objects above are made of it in the worker.
+Lone: TypeAlias = list[Any]
+
+LONE_SIZE = 3
+LONE_FRAMES = 4
+
+
+def lone_exception(lone: Lone) -> CapturedException:
+    """Return such an exception in its full shape."""
+    frames = lone[LONE_FRAMES:]
+    node = CapturedNode(lone[0], lone[1], frames, lone[2])
+    return CapturedException([node], frames, len(frames) // SLOTS_PER_FRAME, len(node.text))
+
+
 def each_frame(frames: Frames) -> Iterator[tuple[CodeType, int, dict[str, Any]]]:
     """Iterate over captured frames, outermost first: code, instruction, module dictionary."""
     step = iter(frames)

@@ -14,8 +14,8 @@ from typing import Any
 
 from asynclog import threads
 from asynclog.capture.record import capture
+from asynclog.ledger import Ledger
 from asynclog.queue import RecordQueue
-from asynclog.stats import Ledger
 from asynclog.threads import real_sleep
 from asynclog.values import Entry
 

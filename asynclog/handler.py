@@ -15,16 +15,18 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
-from asynclog import checks, threads
+from asynclog import checks, public, threads
 from asynclog.alarm import note_from_caller
-from asynclog.capture.exception import capture_exc_info
+from asynclog.capture.exception import capture_lone
 from asynclog.capture.gate import Gate, LaneGate
 from asynclog.capture.record import capture, capture_for_all
+from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
-from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
+from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
 from asynclog.queue import RecordQueue, enter, leave
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
+from asynclog.values import unpack
 
 _N_FIELDS = len(STANDARD_FIELDS)
 # Who logs about a delivery, be it from a finalizer.
@@ -32,6 +34,9 @@ _OWN_NAMES = ("asynclog", "aiosmtplib", "asyncio")
 _LogRecord = logging.LogRecord
 # Past this length a message leaves the fast path, where its size is cut.
 _LONG = MAX_TEXT
+_SLOT_SIZE = FRAME_SIZE // SLOTS_PER_FRAME
+# Whose text is short, whatever the value. Bytes are not: they are counted with care.
+_SHORT = IMMUTABLE - {str, bytes}
 
 
 class QueueHandler(logging.handlers.QueueHandler):
@@ -53,6 +58,7 @@ class QueueHandler(logging.handlers.QueueHandler):
         if not callable(getattr(queue, "put_nowait", None)):
             checks.bad_type("queue", queue, "give an asynclog.RecordQueue, or a queue with put_nowait()")
         super().__init__(queue)
+        public.load()
         self.listener = None
         #: The gate of this handler alone, where it stands for some of the queue's lanes; else the queue's.
         self.door: Gate | None = None
@@ -111,7 +117,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                 or type(record) is not _LogRecord
             ):
                 return self._carefully(record)
-            size = RECORD_SIZE + len(msg)
+            size = len(msg)
             args = record.args
             if args:
                 if type(args) is not tuple:
@@ -120,35 +126,39 @@ class QueueHandler(logging.handlers.QueueHandler):
                     kind = type(value)
                     if kind is str:
                         size += len(value)  # type: ignore[arg-type]
-                    elif kind is not int and kind not in IMMUTABLE:
+                    elif kind is not int and kind not in _SHORT:
                         return self._carefully(record)
             if size > _LONG:
                 return self._carefully(record)
             exc_info = record.exc_info
-            captured = None
             fields = record.__dict__.copy()
             if len(fields) != _N_FIELDS and _has_extras(fields):
                 return self._carefully(record)
-            if exc_info:
-                if type(exc_info) is not tuple:
-                    return self._carefully(record)
-                fields["exc_info"] = None
-                captured = capture_exc_info(exc_info)
-                if captured is not None:
-                    size += captured.frame_count * FRAME_SIZE + captured.text_size
             entries = queue.entries
-            if len(entries) >= queue.soft_limit or queue.memory + size > queue.soft_memory:
-                queue.put_nested((fields, gate.bit, size, captured))
-                return record
-            # Nothing between these lines lets another thread in; see asynclog.stats on counting.
-            queue.ledger.accepted += 1
-            queue.memory += size
-            if captured is None:
+            if exc_info or size > SMALL_TEXT:
+                carried: Any = RECORD_SIZE + size
+                if exc_info:
+                    carried = capture_lone(exc_info)
+                    if carried is None:
+                        return self._carefully(record)
+                    size += len(carried) * _SLOT_SIZE + len(carried[1])
+                    carried[LONE_SIZE] = RECORD_SIZE + size
                 fields["exc_info"] = gate.bit
-                fields["stack_info"] = size
+                fields["stack_info"] = carried
+                if len(entries) >= queue.room or queue.texts + size > queue.room_for_texts:
+                    queue.put_nested(unpack(fields))
+                    return record
+                # From here to the append nothing lets another thread in; see asynclog.ledger on counting.
+                queue.texts += size
+                queue.ledger.accepted += 1
                 entries.append(fields)
             else:
-                entries.append((fields, gate.bit, size, captured))
+                fields["exc_info"] = gate.bit
+                if len(entries) >= queue.room:
+                    queue.put_nested(unpack(fields))
+                    return record
+                queue.ledger.accepted += 1
+                entries.append(fields)
             if queue.sleeping:
                 queue.wake()
         except Exception:  # no gate, several lanes, a foreign queue, a record of an odd shape
@@ -264,7 +274,8 @@ class QueueHandler(logging.handlers.QueueHandler):
             lane.face.setFormatter(fmt)
 
     def _gate_lanes(self) -> Sequence[LaneGate]:
-        gate = self.__dict__.get("door") or getattr(self.__dict__.get("_queue"), "gate", None)
+        # Not by way of the __dict__: to look at one makes it, and slows down every later read of it.
+        gate = getattr(self, "door", None) or getattr(getattr(self, "_queue", None), "gate", None)
         return gate.lanes if gate is not None else ()
 
     def flush(self) -> None:
@@ -297,7 +308,7 @@ class Flushable(Protocol):
         ...
 
 
-# Set by asynclog.wrap, which stands above this floor: exchanges a plain queue and listener
+# Set by asynclog.wrapping, which stands above this floor: exchanges a plain queue and listener
 # that dictConfig made up for ours.
 exchange_made_up: Callable[[QueueHandler, Any], Any] = lambda _handler, listener: listener  # noqa: E731
 

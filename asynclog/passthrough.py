@@ -38,7 +38,7 @@ class PassThrough(logging.Handler):
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802
         """Set the formatter of the handlers."""
         super().setFormatter(fmt)
-        known = self.__dict__.get("_handlers", ())
+        known = getattr(self, "_handlers", ())
         if not callable(known):
             for handler in known:
                 handler.setFormatter(fmt)

@@ -25,9 +25,10 @@ from asynclog.capture.gate import Gate
 from asynclog.capture.record import capture_for_all
 from asynclog.errors import QueueEmptyError
 from asynclog.fork import process_state
+from asynclog.ledger import DELIVERED, DROPPED, Ledger
 from asynclog.options import QueueOptions
+from asynclog.plain import RECORD_SIZE
 from asynclog.render.rebuild import rebuild
-from asynclog.stats import DELIVERED, DROPPED, Ledger
 from asynclog.values import Captured, Entry, Queued, in_full, unpack
 
 _POLL = 0.002
@@ -105,10 +106,16 @@ class RecordQueue:
         # in here instead of calling a method: a call would cost a tenth of its budget.
         self.entries: collections.deque[Queued] = collections.deque()
         self.ledger = Ledger()
-        #: Estimated bytes that wait.
-        self.memory = 0
+        #: Estimated bytes that wait beyond a `RECORD_SIZE` for each entry.
+        self.texts = 0
         self.soft_limit = max(1, self.options.maxsize * 4 // 5)
         self.soft_memory = self.options.max_memory * 4 // 5
+        # What the fast path asks: as long as fewer than `room` entries wait, and their texts take no
+        # more than `room_for_texts`, no limit is near. So a record without long texts, as most are,
+        # costs it one comparison and no account of memory; past either bound `_append` looks closely.
+        self._most_room = min(self.soft_limit, self.soft_memory // (2 * RECORD_SIZE))
+        self.room = self._most_room
+        self.room_for_texts = self.soft_memory - self._most_room * RECORD_SIZE
         self.pid = os.getpid()
         #: True while nobody is looking: the next put wakes the worker (or starts it).
         self.sleeping = True
@@ -121,6 +128,11 @@ class RecordQueue:
         self.errors: dict[str, int] = {}
         self._sentinels_taken = 0
         process_state.register(self)
+
+    @property
+    def memory(self) -> int:
+        """Estimated bytes that wait."""
+        return max(0, self.texts) + len(self.entries) * RECORD_SIZE
 
     # -- putting: on the caller -----------------------------------------------------------------
 
@@ -155,7 +167,7 @@ class RecordQueue:
         memory = self.memory + size
         if (waiting >= self.soft_limit or memory > self.soft_memory) and not self._make_room(entry):
             return
-        self.memory += size
+        self._account(size - RECORD_SIZE)
         self.entries.append(entry)
         if self.sleeping:
             self.wake()
@@ -173,6 +185,12 @@ class RecordQueue:
             except Exception as error:  # the next put tries again
                 self.sleeping = True
                 self.note("wake_error", f"the worker could not be woken: {type(error).__name__}: {error}")
+
+    def _account(self, size: int) -> None:
+        """Add to the bytes that wait beyond the records themselves."""
+        self.texts += size
+        # Set either way each time: a thread that came in between may have set it by an older count.
+        self.room = self._most_room if self.texts <= self.room_for_texts else 0
 
     def _make_room(self, entry: Entry) -> bool:
         """Apply the overflow policy to a record that finds the queue nearly full."""
@@ -197,8 +215,7 @@ class RecordQueue:
                 oldest = unpack(self.entries.popleft())
             except IndexError:
                 break
-            oldest_size = oldest[2]
-            self.memory -= oldest_size
+            self._account(RECORD_SIZE - oldest[2])
             if oldest is not SENTINEL:
                 self.drop(oldest, "queue_full")
         return True
@@ -244,15 +261,15 @@ class RecordQueue:
             entry = unpack(self.entries.popleft())
         except IndexError:
             return None
-        size = entry[2]
-        self.memory -= size
+        if entry[2] != RECORD_SIZE:
+            self._account(RECORD_SIZE - entry[2])
         return entry
 
     def pop_run(self, most: int) -> list[Entry]:
         """Take the oldest entries that are alike: plain records for the same lanes, or one of another kind."""
         popleft = self.entries.popleft
         run: list[Entry] = []
-        total = 0
+        texts = 0
         mask: int | None = None
         try:
             while len(run) < most:
@@ -267,19 +284,26 @@ class RecordQueue:
                     most = 1
                 run.append(entry)
                 mask = entry[1]
-                total += entry[2]
+                texts += entry[2] - RECORD_SIZE
         except IndexError:
             pass
-        self.memory -= total
+        if texts:
+            self._account(-texts)
         return run
+
+    def clear(self) -> None:
+        """Forget what waits, and count it nowhere."""
+        self.entries.clear()
+        self.texts = 0
+        self.room = self._most_room
 
     def after_fork(self) -> None:
         """Start empty in a forked child: what waits is the parent's."""
-        self.entries.clear()
+        self.clear()
         self.notes.clear()
         self.errors = {}
         self.ledger.reset()
-        self.memory = self._sentinels_taken = 0
+        self._sentinels_taken = 0
         self.pid = os.getpid()
         self.sleeping = True
 
@@ -365,7 +389,7 @@ class RecordQueue:
 
 
 #: What the standard listener's ``None`` is in the queue.
-SENTINEL: Entry = ({}, 0, 0, None)
+SENTINEL: Entry = ({}, 0, RECORD_SIZE, None)
 
 
 def _in_event_loop() -> bool:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from asynclog.captured import LONE_SIZE, CapturedException, lone_exception
+from asynclog.plain import RECORD_SIZE
+
 if TYPE_CHECKING:
-    from asynclog.captured import CapturedException
     from asynclog.digest import Digest
 
 
@@ -64,9 +66,11 @@ class Item:
 Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | CapturedException | None]"
 
 
-# As the queue holds it: a plain record is its attributes alone, with the lane's bit in ``exc_info`` and
-# the size in ``stack_info``, both of which are None in it. A tuple round each would be one more object
-# for the garbage collector to walk, and it walks all that waits, over and over, while a backlog grows.
+# As the queue holds what the fast path puts there: the record's attributes alone, with the lane's bit
+# in ``exc_info``, and in ``stack_info`` what it carries besides: nothing, the size of a text that is
+# long, or a `Lone`. Both attributes are None in such a record. A tuple round them, or an object for
+# the exception, would be more for the garbage collector to walk, and it walks all that waits, over
+# and over, while a backlog grows.
 Queued: TypeAlias = "Entry | dict[str, Any]"
 
 
@@ -74,9 +78,14 @@ def unpack(queued: Queued) -> Entry:
     """Return an entry in its full shape; the attributes are as they were again."""
     if type(queued) is not dict:
         return queued  # type: ignore[return-value]
-    mask, size = queued["exc_info"], queued["stack_info"]
-    queued["exc_info"] = queued["stack_info"] = None
-    return queued, mask, size, None
+    mask, carried = queued["exc_info"], queued["stack_info"]
+    queued["exc_info"] = None
+    if carried is None:
+        return queued, mask, RECORD_SIZE, None
+    queued["stack_info"] = None
+    if type(carried) is int:
+        return queued, mask, carried, None
+    return queued, mask, carried[LONE_SIZE], lone_exception(carried)
 
 
 class Captured:

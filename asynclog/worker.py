@@ -9,7 +9,6 @@ back. To put something on a `SimpleQueue` takes 18 µs there, and the bell does 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import collections
 import contextlib
 import importlib
@@ -29,10 +28,11 @@ from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
 #: How long a slice of draining may keep the interpreter lock, and the real sleep that ends it.
 SLICE = 0.0005
 PAUSE = 50e-6
-# After a burst the worker looks again a few times before it lies down: the next record of a busy
-# app then wakes nobody.
-_LINGER = 0.002
-_LINGERS = 3
+# After a burst the worker looks again, ever more rarely, for a tenth of a second before it lies down:
+# in an app that logs a few times a second most records then wake nobody. To ring the bell makes a
+# cold call a fifth longer (benchmarks, interference). Rejected: to look for ever, which keeps an
+# idle machine awake.
+_LINGER = (0.002, 0.002, 0.004, 0.008, 0.016, 0.016, 0.032, 0.032)
 # The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
 _STALL = 1.0
 # After a fault of the worker's: the first pause, which doubles with every restart, and the longest.
@@ -53,6 +53,10 @@ class Drained(Protocol):
 
     def drain(self, seconds: float) -> bool:
         """Work for a slice; say whether there is more."""
+        ...
+
+    def is_waited_for(self) -> bool:
+        """Say whether a caller waits for what the lanes are at: for a flush, or for room."""
         ...
 
     def lie_down(self) -> bool:
@@ -218,9 +222,11 @@ class Worker:
                 lingered = 0
                 real_sleep(PAUSE)
                 await self._give_way(0.0)
-            elif lingered < _LINGERS:
+            elif any(listener.is_waited_for() for listener in self.listeners):
+                await self._linger(_LINGER[0])
+            elif lingered < len(_LINGER):
+                await self._linger(_LINGER[lingered])
                 lingered += 1
-                await self._give_way(_LINGER)
             else:
                 await self._sleep()
                 lingered = 0
@@ -239,6 +245,20 @@ class Worker:
         """Let the lanes run, and notice it when one of them doesn't give the loop back."""
         back_at = time.monotonic() + seconds
         await asyncio.sleep(seconds)
+        self._notice_stall(back_at)
+
+    async def _linger(self, seconds: float) -> None:
+        """Let the lanes run until it is time to look again, or until the bell rings."""
+        woken, loop = self._woken, self.loop
+        assert woken is not None
+        assert loop is not None
+        back_at = time.monotonic() + seconds
+        woken.clear()
+        timer = loop.call_later(seconds, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            timer.cancel()
         self._notice_stall(back_at)
 
     def _notice_stall(self, expected_at: float) -> None:
@@ -327,7 +347,10 @@ def _at_exit_of_multiprocessing() -> None:
 
 
 def finish() -> None:
-    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be."""
+    """Deliver what is left, within the listeners' ``exit_timeout``, and say what could not be.
+
+    `asynclog.public` has it called at exit.
+    """
     if worker.finished:
         return
     worker.exiting = True
@@ -371,10 +394,6 @@ def _sigterm_put_off() -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-# Set by asynclog.listener, which stands above this floor.
+# Set by asynclog.listeners, which stands above this floor.
 finish_listeners: Callable[[], None] = lambda: None  # noqa: E731
 known_listeners: Callable[[], list[Any]] = list
-
-# Registered at import and not at the start: functions registered later run earlier, so that what
-# the app's own exit functions log is still delivered.
-atexit.register(finish)

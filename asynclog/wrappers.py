@@ -10,7 +10,8 @@ from typing import Any
 from asynclog.alarm import note_from_caller
 from asynclog.delivery.lane import Lane
 from asynclog.handler import QueueHandler
-from asynclog.listener import QueueListener, all_listeners
+from asynclog.listener import QueueListener
+from asynclog.listeners import all_listeners
 from asynclog.queue import RecordQueue
 from asynclog.worker import worker
 
@@ -85,7 +86,7 @@ class HandlerDoor(QueueHandler):
             return original.handle(record) if record.levelno >= original.level else False
 
         # On the instance, so that nothing is asked on the way while the door is in use.
-        vars(self)["handle"] = handle
+        self.handle = handle  # type: ignore[method-assign]
         self.retired = True
         if _known.get((id(original),)) is self:
             del _known[id(original),]
@@ -140,7 +141,7 @@ class LateHandler(QueueHandler):
         if others:
             # On the instance, so that nothing is asked on the way where there are none.
             own = QueueHandler(self.queue)
-            vars(self)["handle"] = lambda record: hand_on(self, (*others, own), record)
+            self.handle = lambda record: hand_on(self, (*others, own), record)  # type: ignore[method-assign]
         if self.formatter is not None:  # set before there was a handler to set it on
             self.setFormatter(self.formatter)
             for other in others:
@@ -189,7 +190,7 @@ class Several(QueueHandler):
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802
         """Set the formatter of every handler that is wrapped."""
         super().setFormatter(fmt)
-        for wrapper in self.__dict__.get("wrappers", ()):
+        for wrapper in getattr(self, "wrappers", ()):
             wrapper.setFormatter(fmt)
 
     def flush(self) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from asynclog import listener as listener_module
+from asynclog.lifecycle import STOPPED
+from asynclog.listeners import all_listeners, living
 from asynclog.worker import worker
 
 #: Seconds until a test gives up waiting for something that has to come.
@@ -20,14 +21,14 @@ _names = itertools.count()
 
 @pytest.fixture(autouse=True)
 def _stop_listeners() -> Iterator[None]:
-    before = set(map(id, listener_module.all_listeners()))
+    before = set(map(id, all_listeners()))
     yield
-    for one in listener_module.all_listeners():
+    for one in all_listeners():
         if id(one) in before:
             continue
-        one._flush_until(time.monotonic() - 1.0)
-        one._end(listener_module._STOPPED, time.monotonic() + 2.0)
-        listener_module._listeners.discard(one)
+        one.lifecycle.flush_until(time.monotonic() - 1.0)
+        one.lifecycle.end(STOPPED, time.monotonic() + 2.0)
+        living.discard(one)
     worker.listeners[:] = [one for one in worker.listeners if id(one) in before]
 
 

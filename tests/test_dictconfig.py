@@ -14,7 +14,7 @@ import time
 import pytest
 
 import asynclog
-from asynclog.listener import all_listeners
+from asynclog.listeners import all_listeners
 from asynclog.testing.smtpd import running_smtpd
 from asynclog.worker import worker
 from tests.wrapkit import Remembering, fresh_logger, is_listed, until

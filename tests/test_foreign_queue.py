@@ -32,6 +32,19 @@ def test_any_standard_queue_is_drained_and_flush_waits_for_it(logger, kind, hand
     assert sink.messages[-1] == "late"
 
 
+def test_a_foreign_queue_s_listener_starts_by_itself_at_the_first_record_and_not_after_a_stop(logger):
+    queue, sink = stdlib_queue.Queue(), MemorySink()
+    handler, listener = asynclog.QueueHandler(queue), asynclog.QueueListener(queue, sink)
+    handler.listener = listener
+    logger.addHandler(handler)
+    logger.error("a")
+    wait_until(lambda: sink.messages == ["a"])
+    assert listener.stop()
+    logger.error("b")
+    assert not listener.flush(0.1)
+    assert sink.messages == ["a"]
+
+
 def test_task_done_is_called_after_the_delivery_and_join_returns(logger):
     queue, sink = stdlib_queue.Queue(), MemorySink(level="ERROR")
     sink.go_down(RetryLater("down"))

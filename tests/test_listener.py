@@ -219,7 +219,7 @@ def test_stop_returns_in_time_with_a_sink_that_swallows_its_cancellation(logger)
 
     listener = shipped(logger, Stubborn())
     logger.error("x")
-    wait_until(lambda: listener.lanes[0]._scope is not None)
+    wait_until(lambda: listener.lanes[0].runner.scope is not None)
     before = time.monotonic()
     listener.stop(0.5)
     assert time.monotonic() - before < 4
@@ -233,7 +233,7 @@ def test_flush_returns_in_time_when_the_sink_is_down_and_leaves_no_work_behind(l
     before = time.monotonic()
     assert not listener.flush(0.3)
     assert time.monotonic() - before < 3
-    wait_until(lambda: not listener._requests)
+    wait_until(lambda: not listener._drain.requests)
     assert listener.queue.sleeping or wait_until(lambda: listener.queue.sleeping) is None
     sink.come_back()
     assert listener.flush(10)

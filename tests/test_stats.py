@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asynclog
-from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, SPOOLED, Ledger, add_up, unused_name
+from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, SPOOLED, Ledger, add_up, unused_name
 from asynclog.testing import MemorySink
 from asynclog.values import Rejected, RetryLater, SharedOutcome, unpack
 from tests.conftest import check_adds_up, wait_until

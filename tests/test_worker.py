@@ -8,8 +8,8 @@ import time
 import pytest
 
 import asynclog
+from asynclog import drain, lifecycle, threads
 from asynclog import listener as listener_module
-from asynclog import threads
 from asynclog import worker as worker_module
 from asynclog.testing import MemorySink
 from asynclog.values import Delivered, Part
@@ -122,7 +122,7 @@ def test_a_sink_that_blocks_the_loop_is_noticed_and_no_caller_waits(logger, caps
     listener = shipped(logger, Blocks())
     before = worker.board.counts.get("loop_stalled", 0)
     logger.error("block")
-    wait_until(lambda: listener.lanes[0]._scope is not None)
+    wait_until(lambda: listener.lanes[0].runner.scope is not None)
     slowest = 0.0
     for number in range(200):
         began = time.perf_counter()
@@ -206,7 +206,8 @@ def no_threads(monkeypatch):
     """A worker that never ran, in a process where no thread can be started."""
     fresh = Worker()
     monkeypatch.setattr(threads, "start", lambda target: False)
-    monkeypatch.setattr(listener_module, "worker", fresh)
+    for module in (listener_module, lifecycle, drain):
+        monkeypatch.setattr(module, "worker", fresh)
     return fresh
 
 

@@ -12,6 +12,7 @@ Code of the user runs here as far as printing needs it: ``__str__``, ``__repr__`
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from asynclog.captured import (
     CapturedNode,
     ExceptionsLeftOut,
     Frames,
+    Lone,
     OddNotes,
     SyntaxDetails,
     encode_line,
@@ -50,10 +52,58 @@ _DETAILED: tuple[type[BaseException], ...] = (SyntaxError,)
 if _SUGGESTS:
     _DETAILED += (ImportError, NameError, AttributeError)
 _COMPLEX = (*_DETAILED, BaseExceptionGroup)
+#: Builtin classes that need nothing besides: to find one here takes a fifth of an `issubclass`.
+_SIMPLE = frozenset(
+    kind
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, _COMPLEX)
+)
 _SIGNALS = (KeyboardInterrupt, SystemExit)
 _NONE_TYPE = type(None)
 _STR_FAILED = "<exception str() failed>"
 _NOTE_FAILED = "<note str() failed>"
+
+
+def capture_lone(exc_info: Any) -> Lone | None:
+    """Capture an exception that brings no other along, as nearly all are, in one list.
+
+    Returns:
+        ``None`` for any other, and for what is odd in any way: `capture_exc_info` takes those.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: As `capture_exc_info`.
+    """
+    try:
+        _, value, tb = exc_info
+        kind = type(value)
+        suppress = value.__suppress_context__
+        if (
+            (kind not in _SIMPLE and issubclass(kind, _COMPLEX))
+            or value.__cause__ is not None
+            or not (suppress or value.__context__ is None)
+            or value.__traceback__ is not tb
+            or getattr(value, "__notes__", None) is not None
+        ):
+            return None
+        text = str(value)
+        if type(text) is not str or len(text) > MAX_TEXT:
+            return None
+        out: Lone = [kind, text, suppress, 0]
+        # The loop of `_frames`, which is not called: that would cost as much as three frames.
+        for _ in repeat(None, MAX_FRAMES):
+            if tb is None:
+                return out
+            frame = tb.tb_frame
+            lasti = tb.tb_lasti
+            out.append(frame.f_code)
+            out.append(lasti if lasti >= 0 else encode_line(tb.tb_lineno))
+            out.append(frame.f_globals)
+            tb = tb.tb_next
+    except _SIGNALS:
+        raise
+    except BaseException:
+        return None
+    return out if tb is None else None
 
 
 def capture_exc_info(exc_info: Any) -> CapturedException | None:

@@ -13,7 +13,7 @@ import string
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asynclog.plain import COMPUTED, STANDARD_FIELDS
+from asynclog.plain import COMPUTED, STANDARD_FIELDS, is_overridden_on
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import is_from_outside, is_standard
 
@@ -93,7 +93,8 @@ class LaneGate:
         """Look again at the handler's formatter: it was set anew."""
         self.formatter = self.face.formatter
         #: Whether the handler overrides `logging.Filterer.filter` itself.
-        self.has_own_filter = type(self.face).filter is not logging.Filterer.filter or "filter" in self.face.__dict__
+        own = type(self.face).filter is not logging.Filterer.filter
+        self.has_own_filter = own or is_overridden_on(self.face, "filter")
         standard = is_standard(self.face)
         self.takes_extras = isinstance(self.formatter, JSONFormatter)
         self.wants_context = self.runs_user_code or not (standard or self.takes_extras)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from asynclog.stats import Ledger
+from asynclog.ledger import Ledger
 
 #: The reason for records that were put by hand and that no lane wanted: nothing to be told of.
 REFUSED = "refused"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from asynclog.stats import UNCOUNTED, Ledger
+from asynclog.ledger import UNCOUNTED, Ledger
 from asynclog.values import SharedOutcome
 
 _FIRST_SWEEP: Final = 64
@@ -125,7 +125,7 @@ class Held:
         """Count the outcome of all of them, in the lane and, with their last lane, in all.
 
         Args:
-            outcome: One of `asynclog.stats`.
+            outcome: One of `asynclog.ledger`.
             lane: The lane's ledger.
             total: The listener's.
             reason: What a drop is counted under.

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from asynclog.ledger import DROPPED
 from asynclog.plain import IMMUTABLE, STANDARD_FIELDS
 from asynclog.render.carried import carried_size
 from asynclog.render.jsonline import JSONFormatter
@@ -29,7 +30,6 @@ from asynclog.render.line import (
     renderer,
 )
 from asynclog.render.rebuild import plain_record, rebuild
-from asynclog.stats import DROPPED
 from asynclog.threads import SinkThread, real_sleep
 from asynclog.values import Captured, Entry, Item, SharedOutcome
 

@@ -6,7 +6,6 @@ the worker's loop; what the user's formatters do runs on a thread of the lane's 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,27 +17,23 @@ from asynclog.clock import SYSTEM_CLOCK, Clock
 from asynclog.delivery.batch import BatchPolicy
 from asynclog.delivery.buffer import LaneBuffer
 from asynclog.delivery.drops import ANNOUNCE_EVERY, DropNews
+from asynclog.delivery.health import Health
 from asynclog.delivery.intake import Intake
 from asynclog.delivery.limit import TokenBucket
-from asynclog.delivery.outcome import Verdicts, Work, failed, sort_out
-from asynclog.delivery.retry import Backoff, Breaker
+from asynclog.delivery.outcome import Verdicts, Work
+from asynclog.delivery.runner import Runner
+from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.options import LaneOptions, QueueOptions
 from asynclog.sinks.base import Sink
-from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.values import Batch, Captured, Entry, Item, SharedOutcome
 
-# Seconds after a fault of the lane's own.
-_FAULT_PAUSE = 1.0
 # A mail that failed this often lets newer ones pass: it may be the mail and not the server.
 LET_PASS = 5
 # Mails that wait apart, for the recipients that have not taken them; past it the oldest is given up.
 _MAX_APART = 100
 
 if TYPE_CHECKING:
-    import anyio
-
-#: Seconds that a sink may take to say goodbye (QUIT, close) when its lane ends.
-CLOSE_TIMEOUT = 0.5
+    import asyncio
 
 
 class Lane:
@@ -91,8 +86,8 @@ class Lane:
     def _start_afresh(self) -> None:
         rate = self.sink.rate
         self.bucket = TokenBucket(rate[0], rate[1], self.sink.burst) if rate else None
-        self.backoff = Backoff(self.options.retry_initial, self.options.retry_max, self._chance)
-        self.breaker = Breaker(self.options.breaker_reset)
+        #: Whether the sink delivers, and when a failed attempt is made again.
+        self.health = Health(self.options, self.board, self.name, self._chance)
         #: What has to be delivered before anything else is: a lane keeps its order.
         self.work: list[Work] = []
         #: What waits apart, each for its own time: mails for recipients that would not take them
@@ -100,18 +95,14 @@ class Lane:
         self.apart: list[Work] = []
         #: Records that were let in, ever.
         self.taken = 0
-        self.retry_at = 0.0
         self.last_sent: float | None = None
-        self.last_failure = ""
         self.flush_mark = -1
         self._news = DropNews(self.clock.monotonic())
         self._news_waits = False
-        self.stopping = False
         self._sequence = 0
         self._token = f"{int(self.clock.time() * 1000):x}.{random.getrandbits(48):x}"
-        self._task: asyncio.Task[None] | None = None
-        self._scope: anyio.CancelScope | None = None
-        self._woken: asyncio.Event | None = None
+        #: Makes the attempts.
+        self.runner = Runner(self)
 
     # -- taking records: called by the listener ---------------------------------------------------
 
@@ -148,11 +139,6 @@ class Lane:
         """Set to work on what a slice brought."""
         self.intake.end_slice()
         self.wake()
-
-    def wake(self) -> None:
-        """Look again at what is due."""
-        if self._woken is not None:
-            self._woken.set()
 
     def remaining(self) -> int:
         """Return how many records are not settled."""
@@ -201,9 +187,7 @@ class Lane:
         """
         now = self.clock.monotonic()
         self.flush_mark = self.taken
-        self.backoff.reset()
-        self.breaker.probe_now()
-        self.retry_at = now
+        self.health.retry_now(now)
         self.apart = [replace(work, due_at=now) for work in self.apart]
         self.intake.collect()
         self.wake()
@@ -224,12 +208,12 @@ class Lane:
             times.append(newest)
         if not times:
             return None
-        return max(0.0, max(min(times), self.breaker.allowed_at(now)) - now)
+        return max(0.0, max(min(times), self.health.breaker.allowed_at(now)) - now)
 
     def _due_at(self, now: float) -> float | None:
         """Return when what keeps its order is due."""
         if self.work:
-            return self.retry_at
+            return self.health.retry_at
         if not self.buffer.items:
             return None
         if not self.is_past(self.flush_mark):
@@ -287,12 +271,11 @@ class Lane:
             hint = verdicts.retry.after
             self._set_apart(apart, now + (bound * self._chance() if hint is None else max(0.0, hint)))
         if verdicts.retry.circuit or not apart:
-            self._failed(verdicts, now)
-        elif verdicts.any_delivered:
-            self._succeeded(now)
-            self._tell_waiting(verdicts.retry.reason)
+            self.health.failed(verdicts.retry, now, self.remaining(), works=verdicts.any_delivered)
         else:
-            self._tell_waiting(verdicts.retry.reason)
+            if verdicts.any_delivered:
+                self._succeeded(now)
+            self.health.tell_waiting(verdicts.retry.reason, self.remaining())
 
     def _count(self, work: Work, verdicts: Verdicts, now: float) -> None:  # noqa: ARG002  (a lane that folds asks)
         """Count the outcomes that an attempt brought."""
@@ -309,34 +292,7 @@ class Lane:
 
     def _succeeded(self, now: float) -> None:
         self.last_sent = now
-        self.backoff.reset()
-        self.last_failure = ""
-        was_open = self.breaker.succeeded(now)
-        if was_open is not None:
-            text = f"delivering again after {was_open:.0f} s"
-            self.board.tell("breaker_closed", self.name, text, always=True)
-
-    def _failed(self, verdicts: Verdicts, now: float) -> None:
-        retry = verdicts.retry
-        assert retry is not None
-        self.last_failure = retry.reason
-        self.retry_at = now + self.backoff.delay(retry.after)
-        self.board.count("attempt_failed")
-        if verdicts.any_delivered and not retry.circuit:
-            return  # the server works: one recipient or one record has to wait
-        if self.breaker.failed(now, at_once=retry.circuit):
-            self.board.tell(
-                "breaker_open",
-                self.name,
-                f"not delivering: {retry.reason}; {self.remaining()} records wait, next attempt in"
-                f" {self.breaker.reset_after:.0f} s",
-                always=True,
-            )
-        elif not self.breaker.is_open:
-            self._tell_waiting(retry.reason)
-
-    def _tell_waiting(self, reason: str) -> None:
-        self.board.tell("delivery_failed", self.name, f"{reason}; {self.remaining()} records wait for a retry")
+        self.health.succeeded(now)
 
     def _settle_delivered(self, items: list[Item]) -> None:
         alone = 0
@@ -368,59 +324,11 @@ class Lane:
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Begin to deliver, or go on where a delivery that could not be stopped still runs."""
-        self.stopping = False
-        if self._task is None or self._task.done():
-            self._woken = asyncio.Event()
-            self._task = spawn(self._run())
-        self.wake()
+        self.runner.start(spawn)
 
-    async def _run(self) -> None:
-        self.intake.collect()
-        is_open = False
-        while not self.stopping:
-            try:
-                if not is_open:
-                    await self.sink.open()
-                    is_open = True
-                delay = self.seconds_to_attempt(self.clock.monotonic())
-                if delay is None or delay > 0.0:
-                    await self._wait(delay)
-                else:
-                    await self._attempt()
-            except Exception as error:  # a fault of ours, or MemoryError: the lane goes on
-                self.board.tell("lane_error", self.name, f"the lane failed with {type(error).__name__}: {error}")
-                await asyncio.sleep(_FAULT_PAUSE)
-
-    async def _wait(self, delay: float | None) -> None:
-        woken = self._woken
-        assert woken is not None
-        import anyio
-
-        with anyio.move_on_after(delay):
-            await woken.wait()
-        woken.clear()
-
-    async def _attempt(self) -> None:
-        work = self.next_work(self.clock.monotonic())
-        if work is None:
-            return
-        verdicts: Verdicts | None = None
-        import anyio
-
-        with anyio.CancelScope() as scope:
-            self._scope = scope
-            try:
-                verdicts = sort_out(work, await self.sink.deliver(work.batch))
-            except BaseException as error:
-                if scope.cancel_called or _is_cancelled(error):
-                    raise
-                # SystemExit and the like too: a sink that raises hurts nobody else.
-                self.board.tell("sink_error", self.name, f"the sink raised {type(error).__name__}: {error}")
-                verdicts = failed(work, f"the sink raised {type(error).__name__}")
-            finally:
-                self._scope = None
-        if verdicts is not None:
-            self.digest(work, verdicts, self.clock.monotonic())
+    def wake(self) -> None:
+        """Look again at what is due."""
+        self.runner.wake()
 
     async def stop(self, seconds: float) -> None:
         """End the loop; a delivery that can be cancelled is, another may end by itself.
@@ -428,26 +336,11 @@ class Lane:
         Args:
             seconds: How long a delivery that can't be cancelled is waited for.
         """
-        self.stopping = True
-        self.wake()
-        if self._scope is not None and self.sink.cancellable:
-            self._scope.cancel()
-        task = self._task
-        if task is not None and not task.done():
-            await asyncio.wait([task], timeout=max(seconds, CLOSE_TIMEOUT if self.sink.cancellable else 0.0))
-        if (task is None or task.done()) and self.stopping and self._task is task:
-            self._task = None
-            import anyio
-
-            with anyio.move_on_after(CLOSE_TIMEOUT):
-                try:
-                    await self.sink.aclose()
-                except Exception as error:
-                    self.board.tell("sink_error", self.name, f"closing the sink raised {type(error).__name__}")
+        await self.runner.stop(seconds)
 
     def give_up(self, reason: str) -> None:
         """Count what is left as dropped, once the lane has ended for good."""
-        if self._task is not None or self.intake.formatting:
+        if self.runner.is_running or self.intake.formatting:
             return  # a delivery that can't be stopped still runs, and will say what came of it
         self.intake.collect()
         for work in (*self.work, *self.apart):
@@ -464,9 +357,3 @@ class Lane:
         self.intake.after_fork()
         self._start_afresh()
         self.sink.after_fork()
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Say whether the task itself was cancelled: a sink's own stray `CancelledError` is only a failure."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

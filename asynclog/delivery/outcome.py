@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED
+from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED
 from asynclog.values import Batch, Delivered, Item, Lost, Part, Rejected, RetryLater, Verdict, whole
 
 

@@ -16,7 +16,7 @@ from asynclog.delivery.lane import LET_PASS, Lane
 from asynclog.delivery.outcome import Verdicts, Work
 from asynclog.delivery.storm import Storm, StormOptions
 from asynclog.delivery.storm_intake import StormIntake
-from asynclog.stats import DELIVERED, DROPPED, UNCOUNTED
+from asynclog.ledger import DELIVERED, DROPPED, UNCOUNTED
 from asynclog.values import Batch, Entry, SharedOutcome
 
 
@@ -107,7 +107,7 @@ class StormLane(Lane):
 
     def _due_at(self, now: float) -> float | None:
         if self.work:
-            return self.retry_at
+            return self.health.retry_at
         return self._next_mail_at(now)
 
     def _next_mail_at(self, now: float) -> float | None:
@@ -182,6 +182,6 @@ class StormLane(Lane):
     def give_up(self, reason: str) -> None:
         """Count what is left as dropped, once the lane has ended for good."""
         super().give_up(reason)
-        if self._task is None and not self.intake.formatting:
+        if not self.runner.is_running and not self.intake.formatting:
             self.storm.give_up().settle(DROPPED, self.ledger, self.total, reason)
             self._unsaid_from, self._has_uncounted = None, False

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from asynclog import checks
-from asynclog.listener import QueueListener, all_listeners
+from asynclog.listener import QueueListener
+from asynclog.listeners import all_listeners
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asynclog.captured import CapturedException
+from asynclog.plain import is_overridden_on
 from asynclog.render.percent import compile_percent
 from asynclog.render.standin import exc_info
 from asynclog.render.traceback import format_exception_text
@@ -83,7 +84,7 @@ def is_standard(face: logging.Handler) -> bool:
     formatter = face.formatter or _default_formatter
     return (
         type(face).format is logging.Handler.format
-        and "format" not in face.__dict__
+        and not is_overridden_on(face, "format")
         and type(formatter) is logging.Formatter
         and not _overridden(formatter)
         and type(formatter._style) in _styles

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from asynclog import checks
+from asynclog.plain import is_overridden_on
 
 if TYPE_CHECKING:
     from logging.handlers import SMTPHandler
@@ -128,7 +129,9 @@ class Subjects:
 def _overrides_subject(handler: SMTPHandler) -> bool:
     from logging.handlers import SMTPHandler  # loads sockets and pickle
 
-    return getattr(type(handler), "getSubject", None) is not SMTPHandler.getSubject or "getSubject" in vars(handler)
+    return getattr(type(handler), "getSubject", None) is not SMTPHandler.getSubject or is_overridden_on(
+        handler, "getSubject"
+    )
 
 
 def _checked_template(template: Any) -> str:

@@ -7,14 +7,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asynclog import checks
+from asynclog import checks, public
 from asynclog.threads import SinkThread
 from asynclog.values import Batch, Part
 
 if TYPE_CHECKING:
     from asynclog.render.redact import Redactor
 
-# Set by asynclog.wrap, which stands above this floor: makes the QueueHandler through which a sink
+# Set by asynclog.wrapping, which stands above this floor: makes the QueueHandler through which a sink
 # that was put straight on a logger delivers.
 wrap_for_direct_use: Callable[[Sink], logging.Handler] | None = None
 
@@ -87,6 +87,7 @@ class Sink(logging.Handler):
         filters: Iterable[Any] = (),
         name: str | None = None,
     ) -> None:
+        public.load()
         super().__init__(_checked_level(level))
         self.label = type(self).__name__
         self._direct: logging.Handler | None = None

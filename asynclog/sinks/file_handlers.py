@@ -13,6 +13,7 @@ import time
 from typing import Any, NamedTuple
 
 from asynclog.errors import AsynclogError
+from asynclog.plain import is_overridden_on
 from asynclog.sinks.file_options import FileOptions
 from asynclog.sinks.file_schedule import Schedule
 
@@ -82,8 +83,9 @@ def _overrides(handler: logging.Handler, kind: type[logging.Handler]) -> bool:
             break
         if any(hasattr(kind, name) and name not in _HARMLESS and not _is_machinery(name) for name in vars(one)):
             return True
-    methods = (name for name in vars(handler) if name not in _HARMLESS)
-    if any(callable(getattr(kind, name, None)) for name in methods):
+    # An object's own double-underscore method is never called.
+    methods = [name for name in dir(kind) if name[:2] != "__" and callable(getattr(kind, name))]
+    if any(is_overridden_on(handler, name) for name in methods if name not in _HARMLESS):
         return True
     return getattr(handler, "namer", None) is not None or getattr(handler, "rotator", None) is not None
 
@@ -128,7 +130,7 @@ def release(handler: logging.Handler) -> None:
         if stream is None:
             return
         _append_from_now_on(handler)
-        vars(handler)["stream"] = None
+        handler.stream = None
         # what it still held can't be written: the handler would have lost it just the same
         with contextlib.suppress(OSError, ValueError):
             stream.close()

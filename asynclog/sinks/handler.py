@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asynclog import checks
+from asynclog.plain import is_overridden_on
 from asynclog.sinks.base import ThreadedSink
 from asynclog.threads import real_sleep
 from asynclog.values import Batch, Delivered, Item, Lost, Part
@@ -57,8 +58,8 @@ class HandlerSink(ThreadedSink):
         self.wants_live = not standard if exceptions is None else exceptions == "keep"
         self.runs_user_code = not standard or _formats_by_user(handler)
         self._failure: str | None = None
-        self._original_handle_error = handler.__dict__.get("handleError")
         self._calls_original = handler.handleError
+        self._original_handle_error = self._calls_original if is_overridden_on(handler, "handleError") else None
         handler.handleError = self._note_failure  # type: ignore[method-assign]
 
     # What rules is the handler's own, also where it is set later; it may as well be set here.
@@ -96,7 +97,8 @@ class HandlerSink(ThreadedSink):
     def unhook(self) -> None:
         """Give the handler its own ``handleError`` back."""
         if self._original_handle_error is None:
-            self.handler.__dict__.pop("handleError", None)
+            with contextlib.suppress(AttributeError):
+                del self.handler.handleError
         else:
             self.handler.handleError = self._original_handle_error  # type: ignore[method-assign]
 

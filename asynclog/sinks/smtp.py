@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,21 +12,12 @@ from asynclog import checks
 from asynclog.render.subjects import Subjects
 from asynclog.sinks import smtp_options
 from asynclog.sinks.base import Sink
+from asynclog.sinks.smtp_delivery import MailDelivery
 from asynclog.sinks.smtp_digest import DigestMails
-from asynclog.sinks.smtp_mailer import Mailer
 from asynclog.sinks.smtp_options import Connecting, Security
-from asynclog.sinks.smtp_pieces import Pieces, Settled
 from asynclog.sinks.smtp_style import LEAD_UP, STYLE_OPTIONS, UNSET, MailStyle, style_of
-from asynclog.sinks.smtp_verdicts import (
-    TOO_LARGE,
-    Sent,
-    SessionError,
-    is_permanent,
-    parts_of_recipients,
-    refused_mail,
-)
 from asynclog.threads import SinkThread
-from asynclog.values import Batch, Item, Part, Rejected, RetryLater
+from asynclog.values import Batch, Part
 
 if TYPE_CHECKING:
     import ssl
@@ -43,10 +33,6 @@ _UNSET: Any = UNSET
 _BATCH_RECORDS = 1000
 #: Mail is for people: what comes within ten seconds of the first shares a mail.
 _BATCH_AGE = 10.0
-#: Characters that a text may have after a server refused a longer one.
-_CUT_TO = 16_000
-#: A mail with more characters than this is rendered beside the loop, not on it.
-_SMALL = 20_000
 
 
 class SMTPSink(Sink):
@@ -330,8 +316,7 @@ class SMTPSink(Sink):
     def after_fork(self) -> None:
         """Forget the parent's connection and thread."""
         self._thread = SinkThread(self.label)
-        self._mailer = Mailer(self._how, self._thread)
-        self._settled = Settled()
+        self._delivery = MailDelivery(self._how, self._sender, self._recipients, self._thread)
 
     async def open(self) -> None:
         """Start the thread, if there is user code for it to run: at exit it might no longer start."""
@@ -343,118 +328,15 @@ class SMTPSink(Sink):
     async def aclose(self) -> None:
         """Say goodbye to the server, briefly, and end the thread."""
         try:
-            await self._mailer.aclose()
+            await self._delivery.aclose()
         finally:
             self._thread.stop()
 
     async def deliver(self, batch: Batch) -> Sequence[Part]:
         """Send a batch as one mail, or as one a record, and say what became of each record."""
         if batch.digest is not None and (self.rich or not batch.digest.is_lone):
-            return await self._deliver_digest(batch)
-        parts = self._settled.begin(batch)
-        left = self._settled.left(batch)
-        groups = [left] if self.digest and left else [(item,) for item in left]
-        for index, group in enumerate(groups):
-            pieces = Pieces(group)
-            failure = await self._send_pieces(batch, pieces, parts)
-            if failure is None and pieces.left():
-                parts.append(Part(pieces.leftover(), pieces.left(), batch.recipients))
-            if failure is not None:
-                behind = (item for later in groups[index + 1 :] for item in later)
-                parts.append(Part(failure, (*pieces.left(), *behind), batch.recipients))
-                break
-        return self._settled.end()
-
-    async def _deliver_digest(self, batch: Batch) -> Sequence[Part]:
-        """Send the mail about a digest, which is taken or refused as a whole."""
-        wanted = self._wanted(batch)
-        if not wanted:
-            return (self._for_nobody(batch, batch.items),)
-        import anyio
-
-        with anyio.move_on_after(self._how.timeout):
-            try:
-                sent = await self._offer_digest(batch, wanted)
-                if sent.refused is None:
-                    return parts_of_recipients(sent, batch.items, batch.recipients)
-                verdict = refused_mail(sent.server, sent.refused, sent.payload)
-            except SessionError as error:
-                verdict = error.verdict
-            return (Part(verdict, batch.items, batch.recipients),)
-        return (Part(self._mailer.overdue(), batch.items, batch.recipients),)
-
-    async def _offer_digest(self, batch: Batch, wanted: tuple[str, ...]) -> Sent:
-        # Always on the thread: a mail takes some ten milliseconds, which other lanes would wait.
-        mail = await self._thread.call(self._digests.render, batch)
-        sent = await self._mailer.send(mail, self._sender, wanted)
-        if sent.refused is not None and sent.refused.code == TOO_LARGE:
-            limit = max(2_000, len(sent.payload) // 2)
-            mail = await self._thread.call(self._digests.render, batch, limit)
-            sent = await self._mailer.send(mail, self._sender, wanted)
-        if sent.refused is not None and is_permanent(sent.refused.code):
-            # Numbers and plain words: what a filter of theirs has against the rest is not in it.
-            mail = await self._thread.call(functools.partial(self._digests.render, batch, is_bare=True))
-            sent = await self._mailer.send(mail, self._sender, wanted)
-        return sent
-
-    def _wanted(self, batch: Batch) -> tuple[str, ...]:
-        if batch.recipients is None:
-            return self._recipients
-        return tuple(one for one in self._recipients if one in batch.recipients)
-
-    @staticmethod
-    def _for_nobody(batch: Batch, items: tuple[Item, ...]) -> Part:
-        # A batch that waited on disk while the recipients were changed.
-        return Part(Rejected("none of its recipients is configured any more"), items, batch.recipients)
-
-    async def _send_pieces(self, batch: Batch, pieces: Pieces, parts: list[Part]) -> RetryLater | None:
-        """Send until no piece is left; return what stopped that before."""
-        import anyio  # a third of what `import asynclog` would take
-
-        with anyio.move_on_after(self._how.timeout):
-            try:
-                while (piece := pieces.next()) is not None:
-                    parts.extend(await self._send_piece(batch, piece, pieces))
-                    pieces.done()
-                return None
-            except SessionError as error:
-                return error.verdict
-        return self._mailer.overdue()
-
-    async def _send_piece(self, batch: Batch, piece: tuple[Item, ...], pieces: Pieces) -> Sequence[Part]:
-        wanted = self._wanted(batch)
-        if not wanted:
-            return (self._for_nobody(batch, piece),)
-        sent = await self._offer(batch, piece, wanted)
-        if sent.refused is None:
-            parts = parts_of_recipients(sent, piece, batch.recipients)
-            if len(parts) == 1 and isinstance(parts[0].verdict, RetryLater):
-                # Nobody for now: the next piece or record would hear the same.
-                raise SessionError(parts[0].verdict)
-            pieces.note_progress()
-            return parts
-        verdict = refused_mail(sent.server, sent.refused, sent.payload)
-        if isinstance(verdict, RetryLater):
-            raise SessionError(verdict)
-        if sent.refused.code != TOO_LARGE and pieces.split(piece, verdict):
-            return ()
-        return (Part(verdict, piece, batch.recipients),)
-
-    async def _offer(self, batch: Batch, piece: tuple[Item, ...], wanted: tuple[str, ...]) -> Sent:
-        mail = await self._rendered(piece, batch.id, None)
-        sent = await self._mailer.send(mail, self._sender, wanted)
-        if sent.refused is None or sent.refused.code != TOO_LARGE:
-            return sent
-        # Once: a server that refuses this too refuses whatever it is given.
-        mail = await self._rendered(piece, batch.id, min(_CUT_TO, len(sent.payload) // 2))
-        return await self._mailer.send(mail, self._sender, wanted)
-
-    async def _rendered(self, piece: tuple[Item, ...], batch_id: str, limit: int | None) -> mails.Mail:
-        renderer = self._renderer
-        size = sum(len(item.text) for item in piece)
-        if renderer.subjects.runs_user_code or size > _SMALL:
-            return await self._thread.call(renderer.render, piece, batch_id, limit)
-        return renderer.render(piece, batch_id, limit)
+            return await self._delivery.deliver_digest(batch, self._digests)
+        return await self._delivery.deliver_texts(batch, self._renderer, one_mail=self.digest)
 
 
 def check_mail_options(options: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from logging.handlers import SMTPHandler
 from typing import Any
 
+from asynclog.plain import is_overridden_on
 from asynclog.sinks.smtp_options import Connecting, Security, Server, is_loopback
 
 _WHOLE_MAIL = 60.0
@@ -53,7 +54,8 @@ def settings_of(handler: logging.Handler) -> Settings | None:
 
 def _overrides_a_hook(handler: SMTPHandler) -> bool:
     return any(
-        getattr(type(handler), name) is not getattr(SMTPHandler, name) or name in vars(handler) for name in _HOOKS
+        getattr(type(handler), name) is not getattr(SMTPHandler, name) or is_overridden_on(handler, name)
+        for name in _HOOKS
     )
 
 

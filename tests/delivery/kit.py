@@ -5,8 +5,8 @@ import logging
 
 from asynclog.alarm import AlarmBoard
 from asynclog.delivery.lane import Lane
+from asynclog.ledger import Ledger
 from asynclog.options import LaneOptions, QueueOptions
-from asynclog.stats import Ledger
 from asynclog.testing import FakeClock, MemorySink
 
 
@@ -50,7 +50,7 @@ class Stepped:
         seconds = self.seconds()
         assert seconds is not None, "there is nothing to do"
         self.clock.advance(seconds)
-        asyncio.run(self.lane._attempt())
+        asyncio.run(self.lane.runner.attempt())
 
     def settle_all(self, limit=100):
         """Make attempts until nothing is left; return how many."""

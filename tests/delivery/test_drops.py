@@ -3,7 +3,7 @@
 import logging
 
 from asynclog.delivery.drops import ANNOUNCE_EVERY, DropNews
-from asynclog.stats import DROPPED, Ledger
+from asynclog.ledger import DROPPED, Ledger
 
 
 def test_no_news_without_drops():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynclog.delivery.held import Held, Settlement
-from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
+from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.values import SharedOutcome
 
 OUTCOMES = st.sampled_from([DELIVERED, DEAD_LETTERED, DROPPED])

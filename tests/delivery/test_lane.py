@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from asynclog.delivery import lane as lane_module
+from asynclog.delivery import runner as runner_module
 from asynclog.testing import MemorySink
 from asynclog.values import Delivered, Lost, Part, Rejected, RetryLater
 from tests.delivery.kit import Stepped
@@ -111,7 +112,7 @@ def test_one_full_mailbox_does_not_keep_the_mail_from_the_others():
         one.attempt()
     assert one.check()["delivered"] == 20
     assert sink.messages == [f"m{n}" for n in range(20)]
-    assert not one.lane.breaker.is_open
+    assert not one.lane.health.breaker.is_open
     sink.come_back()
     one.settle_all()
     served = [batch for batch in sink.batches if batch.recipients == ("full",)]
@@ -144,7 +145,7 @@ def test_a_mail_that_fails_time_and_again_lets_newer_ones_pass():
     for _ in range(8):
         one.attempt()
     assert sink.messages == ["good"]
-    assert not one.lane.breaker.is_open
+    assert not one.lane.health.breaker.is_open
     one.log("better")
     one.attempt()
     assert sink.messages == ["good", "better"]
@@ -355,7 +356,7 @@ async def test_a_lane_that_is_started_while_it_stops_goes_on():
 
 
 async def test_a_raising_open_is_tried_again(monkeypatch):
-    monkeypatch.setattr(lane_module, "_FAULT_PAUSE", 0.0)
+    monkeypatch.setattr(runner_module, "_FAULT_PAUSE", 0.0)
 
     class Odd(MemorySink):
         async def open(self):

@@ -7,7 +7,7 @@ import pytest
 import asynclog
 from asynclog.delivery.fingerprint import Fingerprint
 from asynclog.delivery.storm import Storm, StormOptions
-from asynclog.stats import UNCOUNTED
+from asynclog.ledger import UNCOUNTED
 from asynclog.values import Item
 
 WALL = 1_700_000_000.0

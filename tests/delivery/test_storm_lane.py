@@ -7,8 +7,8 @@ import pytest
 
 from asynclog.alarm import AlarmBoard
 from asynclog.delivery.storm_lane import StormLane
+from asynclog.ledger import UNCOUNTED, Ledger
 from asynclog.options import LaneOptions, QueueOptions
-from asynclog.stats import UNCOUNTED, Ledger
 from asynclog.testing import FakeClock, MemorySink
 from asynclog.values import Delivered, Lost, Part, Rejected, RetryLater, SharedOutcome
 from tests.delivery import kit
@@ -64,7 +64,7 @@ class Stepped(kit.Stepped):
                 self.clock.advance(max(0.0, ends - self.clock.monotonic()))
                 return
             self.clock.advance(wait)
-            asyncio.run(self.lane._attempt())
+            asyncio.run(self.lane.runner.attempt())
         raise AssertionError("it goes on for ever")
 
     def flush(self):

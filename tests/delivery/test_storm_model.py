@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from asynclog.delivery.fingerprint import Fingerprint
 from asynclog.delivery.storm import Storm, StormOptions
-from asynclog.stats import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
+from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.values import Item, SharedOutcome
 
 WALL = 1_700_000_000.0
