@@ -15,10 +15,10 @@ from asynclog.delivery.lane import Lane
 from asynclog.flushing import FlushRequest
 from asynclog.lanes import Lanes
 from asynclog.queue import SENTINEL, RecordQueue
-from asynclog.values import Captured, Entry, SharedOutcome, in_full
+from asynclog.values import Captured, Entry, SharedOutcome, in_full, unpack
 from asynclog.worker import worker
 
-# Plain records that are taken in one go: what a call costs is shared, and the clock is looked at
+# Records of the fast path that are taken in one go: what a call costs is shared, and the clock is looked at
 # every 100 µs or so.
 _RUN = 16
 
@@ -77,12 +77,13 @@ class Drain:
             if not more:
                 break
             worked = True
-            lanes = self._lanes.by_mask.get(run[0][1], ())
-            if run[0][3] is None and len(lanes) == 1 and run[0] is not SENTINEL:
-                lanes[0].take_plain(run)  # nearly every record
+            first = run[0]
+            lanes = self._lanes.by_mask.get(first["exc_info"], ()) if type(first) is dict else ()
+            if len(lanes) == 1:
+                lanes[0].take_run(run)  # type: ignore[arg-type]  # nearly every record
             else:
-                for entry in run:
-                    self._fan_out(entry)
+                for queued in run:
+                    self._fan_out(unpack(queued))
             if time.perf_counter() >= ends:
                 break
         if worked:

@@ -26,7 +26,6 @@ from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_T
 from asynclog.queue import RecordQueue, enter, leave
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
-from asynclog.values import unpack
 
 _N_FIELDS = len(STANDARD_FIELDS)
 # Who logs about a delivery, be it from a finalizer.
@@ -146,7 +145,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                 fields["exc_info"] = gate.bit
                 fields["stack_info"] = carried
                 if len(entries) >= queue.room or queue.texts + size > queue.room_for_texts:
-                    queue.put_nested(unpack(fields))
+                    queue.put_scarce(fields)
                     return record
                 # From here to the append nothing lets another thread in; see asynclog.ledger on counting.
                 queue.texts += size
@@ -155,7 +154,7 @@ class QueueHandler(logging.handlers.QueueHandler):
             else:
                 fields["exc_info"] = gate.bit
                 if len(entries) >= queue.room:
-                    queue.put_nested(unpack(fields))
+                    queue.put_scarce(fields)
                     return record
                 queue.ledger.accepted += 1
                 entries.append(fields)

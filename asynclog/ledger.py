@@ -56,6 +56,15 @@ class Ledger:
         else:
             self.spooled += n
 
+    def drop(self, reason: str, levelno: int) -> None:
+        """Count one dropped record: what `settle` does, for a caller in a storm."""
+        dropped, levels = self.dropped, self.dropped_levels
+        if type(levelno) is int and reason in dropped and levelno in levels:
+            dropped[reason] += 1
+            levels[levelno] += 1
+        else:
+            self.settle(DROPPED, 1, reason, levelno)
+
     def settle_shared(self, shared: SharedOutcome, outcome: int, lanes: int, reason: str, levelno: int) -> None:
         """Count one record's outcome in some of its lanes; with the last lane the worst wins."""
         if shared is UNCOUNTED:

@@ -153,7 +153,7 @@ class Lifecycle:
         elif self.state == IDLE:
             self._owner.start()
         elif self.state == RUNNING and worker.ensure():
-            worker.ring()
+            worker.ring(soon=True)
         else:
             self._inner.sleeping = self.state != STOPPED
 

@@ -29,7 +29,7 @@ from asynclog.ledger import DELIVERED, DROPPED, Ledger
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
 from asynclog.render.rebuild import rebuild
-from asynclog.values import Captured, Entry, Queued, in_full, unpack
+from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
 _POLL = 0.002
 _MAX_NOTES = 32
@@ -147,13 +147,35 @@ class RecordQueue:
         self.ledger.accepted += 1
         self._append(entry)
 
-    def put_nested(self, entry: Entry) -> None:
-        """Accept a record that may have to wait for room, so that one logged meanwhile does not wait too."""
-        ident = enter()
-        try:
-            self.put_entry(entry)
-        finally:
-            leave(ident)
+    def put_scarce(self, queued: dict[str, Any]) -> None:
+        """Accept a record of the fast path that finds little room.
+
+        In a storm that is every record, so this is as short as it can be.
+        """
+        if self.options.overflow == "block":
+            # It may have to wait, and one that is logged meanwhile may not.
+            ident = enter()
+            try:
+                self.put_entry(unpack(queued))
+            finally:
+                leave(ident)
+            return
+        self.ledger.accepted += 1
+        texts = texts_size(queued)
+        size = RECORD_SIZE + texts
+        if len(self.entries) >= self.soft_limit or self.memory + size > self.soft_memory:
+            levelno = queued["levelno"]
+            if levelno < logging.WARNING:
+                self.ledger.drop("queue_full", levelno)
+                return
+            if not self._has_room(size) and not self._drop_oldest(size):
+                self.ledger.drop("queue_full", levelno)
+                return
+        if texts or not self.room:
+            self._account(texts)
+        self.entries.append(queued)
+        if self.sleeping:
+            self.wake()
 
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries."""
@@ -207,17 +229,27 @@ class RecordQueue:
             except BaseException:  # a signal handler's, or a greenlet's timeout: it passes, and is counted
                 self.drop(entry, "interrupted")
                 raise
-        if self.options.overflow != "drop_oldest" or size > self.options.max_memory:
+        if not self._drop_oldest(size):
             self.drop(entry, "queue_full")
+            return False
+        return True
+
+    def _drop_oldest(self, size: int) -> bool:
+        """Make room for so many bytes at the cost of the oldest, if that is the policy."""
+        if self.options.overflow != "drop_oldest" or size > self.options.max_memory:
             return False
         while not self._has_room(size):
             try:
-                oldest = unpack(self.entries.popleft())
+                oldest = self.entries.popleft()
             except IndexError:
                 break
-            self._account(RECORD_SIZE - oldest[2])
-            if oldest is not SENTINEL:
-                self.drop(oldest, "queue_full")
+            texts = texts_size(oldest)
+            if texts:
+                self._account(-texts)
+            if type(oldest) is dict:
+                self.ledger.drop("queue_full", oldest["levelno"])
+            elif oldest is not SENTINEL:
+                self.drop(oldest, "queue_full")  # type: ignore[arg-type]
         return True
 
     def _has_room(self, size: int) -> bool:
@@ -265,26 +297,29 @@ class RecordQueue:
             self._account(RECORD_SIZE - entry[2])
         return entry
 
-    def pop_run(self, most: int) -> list[Entry]:
-        """Take the oldest entries that are alike: plain records for the same lanes, or one of another kind."""
-        popleft = self.entries.popleft
-        run: list[Entry] = []
+    def pop_run(self, most: int) -> list[Queued]:
+        """Take the oldest entries that are alike: those of the fast path for the same lanes, or one of another kind."""
+        entries = self.entries
+        popleft = entries.popleft
+        run: list[Queued] = []
         texts = 0
         mask: int | None = None
         try:
             while len(run) < most:
                 queued = popleft()
-                if type(queued) is dict and (mask is None or queued["exc_info"] == mask):
-                    entry = unpack(queued)
-                elif run:
-                    self.entries.appendleft(queued)
-                    break
-                else:
-                    entry = unpack(queued)
+                if type(queued) is not dict:
+                    if run:
+                        entries.appendleft(queued)
+                        break
                     most = 1
-                run.append(entry)
-                mask = entry[1]
-                texts += entry[2] - RECORD_SIZE
+                elif mask is None:
+                    mask = queued["exc_info"]
+                elif queued["exc_info"] != mask:
+                    entries.appendleft(queued)
+                    break
+                run.append(queued)
+                if mask is None or queued["stack_info"] is not None:  # type: ignore[call-overload]
+                    texts += texts_size(queued)
         except IndexError:
             pass
         if texts:

@@ -74,6 +74,16 @@ Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | CapturedException
 Queued: TypeAlias = "Entry | dict[str, Any]"
 
 
+def texts_size(queued: Queued) -> int:
+    """Return the estimated bytes of an entry beyond a record's kilobyte."""
+    if type(queued) is not dict:
+        return queued[2] - RECORD_SIZE  # type: ignore[index, no-any-return]
+    carried = queued["stack_info"]
+    if carried is None:
+        return 0
+    return (carried if type(carried) is int else carried[LONE_SIZE]) - RECORD_SIZE
+
+
 def unpack(queued: Queued) -> Entry:
     """Return an entry in its full shape; the attributes are as they were again."""
     if type(queued) is not dict:

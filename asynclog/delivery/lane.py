@@ -25,7 +25,7 @@ from asynclog.delivery.runner import Runner
 from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.options import LaneOptions, QueueOptions
 from asynclog.sinks.base import Sink
-from asynclog.values import Batch, Captured, Entry, Item, SharedOutcome
+from asynclog.values import Batch, Captured, Item, SharedOutcome, in_full, unpack
 
 # A mail that failed this often lets newer ones pass: it may be the mail and not the server.
 LET_PASS = 5
@@ -122,15 +122,16 @@ class Lane:
             return
         self.taken += 1
 
-    def take_plain(self, entries: list[Entry]) -> None:
-        """Take records that carry nothing beyond their attributes, for this lane alone."""
-        if self.buffer.is_scarce(self.intake.formatting + len(entries)) or not self.intake.is_plain():
-            for fields, _, size, _ in entries:
-                self.take(fields, None, size, None)
+    def take_run(self, run: list[dict[str, Any]]) -> None:
+        """Take records as the fast path put them on the queue, for this lane alone."""
+        if self.buffer.is_scarce(self.intake.formatting + len(run)) or not self.intake.takes_runs():
+            for queued in run:
+                fields, _, size, exception = unpack(queued)
+                self.take(fields, in_full(exception), size, None)
             return
-        n = len(entries)
+        n = len(run)
         self.ledger.accepted += n
-        lost = self.intake.take_plain(entries)
+        lost = self.intake.take_run(run)
         for levelno in lost:
             self.settle(DROPPED, None, "lane_error", levelno)
         self.taken += n - len(lost)

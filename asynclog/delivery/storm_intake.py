@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynclog.delivery.fingerprint import Fingerprint, Fingerprinter
 from asynclog.delivery.intake import Intake, pacer
-from asynclog.values import Captured, Entry, Item, SharedOutcome
+from asynclog.values import Captured, Item, SharedOutcome
 
 if TYPE_CHECKING:
     from asynclog.delivery.storm_lane import StormLane
@@ -59,16 +59,6 @@ class StormIntake(Intake):
             self.formatting += 1
         else:
             self._count(fields, captured, size, shared, self._fingerprinter.of(fields, captured))
-
-    def is_plain(self) -> bool:
-        """Say no: every record has to be counted in its group."""
-        return False
-
-    def take_plain(self, entries: list[Entry]) -> list[int]:
-        """Take records that carry nothing beyond their attributes: each is counted in its group."""
-        for fields, _, size, _ in entries:
-            self.take(fields, None, size, None)
-        return []
 
     def _count(
         self,

@@ -17,7 +17,7 @@ from asynclog.delivery.outcome import Verdicts, Work
 from asynclog.delivery.storm import Storm, StormOptions
 from asynclog.delivery.storm_intake import StormIntake
 from asynclog.ledger import DELIVERED, DROPPED, UNCOUNTED
-from asynclog.values import Batch, Entry, SharedOutcome
+from asynclog.values import Batch, SharedOutcome, in_full, unpack
 
 
 class StormLane(Lane):
@@ -51,10 +51,11 @@ class StormLane(Lane):
 
     # -- taking records ---------------------------------------------------------------------------
 
-    def take_plain(self, entries: list[Entry]) -> None:
-        """Take records that carry nothing beyond their attributes, for this lane alone."""
-        for fields, _, size, _ in entries:
-            self.take(fields, None, size, None)
+    def take_run(self, run: list[dict[str, Any]]) -> None:
+        """Take records as the fast path put them on the queue: each is counted in its group."""
+        for queued in run:
+            fields, _, size, exception = unpack(queued)
+            self.take(fields, in_full(exception), size, None)
 
     def fold(self, fields: dict[str, Any], group: Fingerprint, shared: SharedOutcome | None) -> bool:
         """Count a record in its group.

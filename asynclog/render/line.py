@@ -104,12 +104,17 @@ def renderer(face: logging.Handler) -> Renderer:
     return lambda record, captured: _render_by_user(face, record, captured)
 
 
-def plain_renderer(face: logging.Handler) -> Callable[[dict[str, Any]], str] | None:
-    """Return what makes the text of plain records of their attributes alone; it raises for any other."""
+def plain_renderers(
+    face: logging.Handler,
+) -> tuple[Callable[[dict[str, Any]], str], Callable[[dict[str, Any], CapturedException], str]] | tuple[None, None]:
+    """Return what makes the text of plain records of their attributes alone, and that of those with an exception.
+
+    Both raise for records that are not so plain. ``None`` where the formatter is not.
+    """
     if not is_standard(face):
-        return None
+        return None, None
     standard = _StandardRenderer(face.formatter or _default_formatter)
-    return standard.render_plain if standard.line is not None else None
+    return (standard.render_plain, standard.render_lone) if standard.line is not None else (None, None)
 
 
 def _render_by_user(face: logging.Handler, record: logging.LogRecord, captured: CapturedException | None) -> str:
@@ -140,6 +145,11 @@ class _StandardRenderer:
         if fields["exc_text"] or len(message) > MAX_TEXT:
             raise ValueError("not plain after all")
         return self.line(fields, message, self.asctime(fields) if self.uses_time else "")  # type: ignore[misc]
+
+    def render_lone(self, fields: dict[str, Any], captured: CapturedException) -> str:
+        """Render a record that is its attributes alone, with an exception."""
+        text = self.render_plain(fields)
+        return cut(f"{text}{_newline(text)}{format_exception_text(captured)}")
 
     def render(self, record: logging.LogRecord, captured: CapturedException | None) -> str:
         # One function for the plain record and no calls but the operators': this runs for every
