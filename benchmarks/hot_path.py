@@ -13,6 +13,10 @@ from collections.abc import Callable
 
 import asynclog
 from benchmarks.measure import Round, best_of
+from benchmarks.result import Claim, Column, Progress, Result, Scale, Table
+
+TITLE = "What a logging call costs its caller"
+MINUTES = (0.5, 0.2)
 
 # A round is as long as a worker leaves records lying about: with thousands waiting, the garbage
 # collector's walks over them would be measured and not the calls.
@@ -100,34 +104,37 @@ def exception(logger: logging.Logger, empty: Callable[[], None], error: BaseExce
     return run
 
 
-def main(quick: bool = False) -> dict[str, float]:
-    """Measure and print; returns the ratios."""
+def run(scale: Scale, progress: Progress) -> Result:
+    """Measure."""
     contenders = {"dropping": (Dropping(), lambda: None), "stdlib": stdlib_handler(), "asynclog": asynclog_handler()}
     loggers = {}
     for name, (handler, _) in contenders.items():
         logger = loggers[name] = logging.getLogger(f"benchmarks.hot_path.{name}")
         logger.propagate = False
         logger.addHandler(handler)
-    ratios = {}
-    for case, calls, rounds, frames in (
-        ("plain", _CALLS, 1000, 0),
-        ("exception, 10 frames", 200, 80, 10),
-        ("exception, 40 frames", 100, 40, 40),
-    ):
+    rows, samples, ratios = [], {}, {}
+    cases = (("plain", _CALLS, 1000, 0), ("exception, 10 frames", 200, 80, 10), ("exception, 40 frames", 100, 40, 40))
+    progress.begin(len(cases))
+    for case, calls, rounds, frames in cases:
         if frames:
             error = error_with_frames(frames)
             runs = {name: exception(loggers[name], empty, error) for name, (_, empty) in contenders.items()}
         else:
             runs = {name: plain(loggers[name], empty) for name, (_, empty) in contenders.items()}
-        best = best_of(runs, calls, rounds // 4 if quick else rounds)
+        best = best_of(runs, calls, scale.of(rounds, rounds // 4))
         added = {name: (seconds - best["dropping"]) * 1e6 for name, seconds in best.items()}
-        ratio = ratios[case] = added["asynclog"] / added["stdlib"]
-        print(
-            f"{case}: dropping {best['dropping'] * 1e6:.2f} us; added by the stdlib's QueueHandler"
-            f" {added['stdlib']:.2f}, by asynclog {added['asynclog']:.2f} us: {ratio:.1%}"
-        )
-    return ratios
-
-
-if __name__ == "__main__":
-    main()
+        ratios[case] = added["asynclog"] / added["stdlib"]
+        rows.append((case, [best["dropping"] * 1e6, added["stdlib"], added["asynclog"], ratios[case]]))
+        samples[case] = best
+        progress.step(case)
+    columns = [
+        Column("the call, dropped, µs"),
+        Column("added by the stdlib's QueueHandler, µs"),
+        Column("added by asynclog, µs"),
+        Column("asynclog's share", 1, percent=True),
+    ]
+    return Result(
+        tables=[Table("Cost on the caller's thread", columns, rows, key="hot_path")],
+        claims=[Claim("Plain call, of what the stdlib's QueueHandler adds", ratios["plain"], 0.2, "%")],
+        samples=samples,
+    )
