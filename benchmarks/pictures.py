@@ -186,8 +186,11 @@ def percentile_curves(
     made, (axes,), colours = figure(dark, height=3.6)
     most = max((len(values) for values in series.values()), default=1)
     for name, colour in colours_of(series, colours).items():
-        ordered = sorted(series[name])
-        points = [_nines(place, len(ordered)) for place in range(len(ordered))]
+        # What is below p50 is off the picture, and would stretch its vertical axis.
+        whole = sorted(series[name])
+        ordered = whole[(len(whole) - 1) // 2 :]
+        before = len(whole) - len(ordered)
+        points = [_nines(before + place, len(whole)) for place in range(len(ordered))]
         keep = _spread_out(points)
         axes.plot(
             [points[place] for place in keep],
