@@ -6,6 +6,7 @@ a contender written in C that crashes would take the results of all others with 
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import sys
@@ -89,6 +90,7 @@ def _listen(told: Connection, show: Display) -> Outcome | None:
 
 def _main(name: str, scale: Scale, to: Connection, log: str, found: dict[str, Any]) -> None:
     _redirect(log)
+    faulthandler.enable()
     started, title = time.monotonic(), name
     try:
         benchmark = load(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -28,7 +29,7 @@ def raiser(frames: int, folder: Path) -> Raise:
     modules = [_module(number, frames, folder) for number in range(FILES)]
     levels = [getattr(modules[index % FILES], f"level_{index}") for index in range(frames)]
 
-    return lambda held: levels[0](levels, [1], held)
+    return partial(levels[0], levels, [1])  # and no lambda, which would be one frame more
 
 
 def _module(number: int, frames: int, folder: Path) -> ModuleType:

@@ -24,7 +24,7 @@ USER = "bob"
 CART = {"items": [3, 5, 8], "total": 19.5}
 EXTRA = {"request_id": "8f14e45f", "user_id": 42}
 
-_PATIENCE = 60.0
+_PATIENCE = 20.0
 _POLL = 0.0005
 
 
@@ -106,12 +106,14 @@ class Peer(ABC):
         holds: Whether its worker waits at a shut gate while callers go on.
         primes: Whether one record brings its worker to the gate at once (else a timer does, or nothing).
         counts: Whether the destination hears of each record.
+        crowds: Whether several threads can call it at once.
     """
 
     facts: ClassVar[Facts]
     holds: ClassVar[bool] = True
     primes: ClassVar[bool] = True
     counts: ClassVar[bool] = True
+    crowds: ClassVar[bool] = True
 
     def __init__(self, destination: Destination) -> None:
         self.destination = destination

@@ -30,8 +30,11 @@ class Picologging(Peer):
         pins=False,
         bounded="unbounded",
         words="Replaces logging by a module in C with the same names; no records of libraries that call logging. The "
-        "caller merges the message and makes the traceback's text. No wheel for Python 3.13.",
+        "caller merges the message and makes the traceback's text. No wheel for Python 3.13. Several threads at once "
+        "hang for good in its queue handler: a thread waits for the handler's lock without letting go of the "
+        "interpreter's.",
     )
+    crowds = False
 
     def __init__(self, destination: Destination) -> None:
         super().__init__(destination)
@@ -50,12 +53,14 @@ class Picologging(Peer):
         return lambda number: error("cart %s of order %d", CART, number)
 
     def extra(self) -> Call | None:
+        # A copy: it changes the dictionary that it is given, up to one that holds itself.
         error = self.logger.error
-        return lambda number: error("user %s failed %d", USER, number, extra=EXTRA)
+        return lambda number: error("user %s failed %d", USER, number, extra={**EXTRA})
 
     def exception(self, info: ExcInfo) -> Call:
-        error = self.logger.error
-        return lambda number: error("order %d failed", number, exc_info=info)
+        # Not exc_info=info: given a tuple it crashes the interpreter after some thousand calls.
+        exception = self.logger.exception
+        return lambda number: exception("order %d failed", number)
 
     def close(self) -> None:
         self.destination.open()

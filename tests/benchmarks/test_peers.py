@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import errors, peers
+from benchmarks.peers import base
 from benchmarks.peers.base import Destination, Peer
 
 INSTALLED = peers.installed()
@@ -127,3 +128,14 @@ def test_what_is_said_of_it_is_complete(peer: Peer):
     assert facts.bounded
     if not facts.under_logging:
         assert "PI" in facts.words or "Replaces logging" in facts.words
+
+
+def test_no_contender_changes_what_the_next_one_is_given(peer: Peer):
+    before = (repr(base.EXTRA), repr(base.CART))
+    for call in (peer.plain(), peer.mutable(), peer.extra()):
+        for number in range(20):
+            if call is not None:
+                call(number)
+                peer.logged += 1
+    peer.empty()
+    assert (repr(base.EXTRA), repr(base.CART)) == before
