@@ -23,8 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.readme:
         from benchmarks import readme
 
-        for path in readme.write(given.readme):
-            print(path)
+        try:
+            written = readme.write(given.readme)
+        except readme.NotForShowError as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(*written, sep="\n")
         return 0
     names = list(dict.fromkeys(given.names)) or list(registry.NAMES)
     given.into.mkdir(parents=True, exist_ok=True)

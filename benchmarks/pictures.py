@@ -41,7 +41,7 @@ LIGHT = Theme(
     soft="#59636e",
     grid="#d5dae0",
     accent="#0b62c4",
-    others=("#c2570c", "#57606a", "#1a7f37", "#8250df", "#b3261e", "#9a6700", "#0e7490", "#bf3989"),
+    others=("#57606a", "#c2570c", "#1a7f37", "#8250df", "#b3261e", "#9a6700", "#0e7490", "#bf3989"),
 )
 DARK = Theme(
     paper="#14171a",
@@ -49,7 +49,7 @@ DARK = Theme(
     soft="#9aa4ae",
     grid="#3a4047",
     accent="#6cb0ff",
-    others=("#f2a065", "#aab4be", "#57c273", "#bc9aff", "#ff6f66", "#d9a532", "#4cc3d9", "#f28bc4"),
+    others=("#aab4be", "#f2a065", "#57c273", "#bc9aff", "#ff6f66", "#d9a532", "#4cc3d9", "#f28bc4"),
 )
 
 
@@ -127,14 +127,14 @@ def bars(
     unit: str,
     log: bool = False,
 ) -> None:
-    """Draw a bar a contender, the longest last, with its spread and its number.
+    """Draw a bar (a dot, if logarithmic) a contender, the largest last, with its spread and its number.
 
     Args:
         file: To write the SVG to.
         dark: For a dark page.
         rows: Middle, low end and high end of the spread of each.
         unit: What the numbers are.
-        log: Whether to draw on a logarithmic scale, where the longest is hundreds of times the shortest.
+        log: Whether the scale is logarithmic, where the largest is hundreds of times the smallest.
     """
     ordered = sorted(rows, key=lambda name: rows[name][0], reverse=True)
     made, (axes,), colours = figure(dark, height=0.9 + 0.27 * len(ordered))
@@ -143,12 +143,11 @@ def bars(
         [max(0.0, rows[name][0] - rows[name][1]) for name in ordered],
         [max(0.0, rows[name][2] - rows[name][0]) for name in ordered],
     ]
-    axes.barh(
-        ordered,
-        middles,
-        color=[colours.accent if name.startswith(OURS) else colours.soft for name in ordered],
-        height=0.68,
-    )
+    shades = [colours.accent if name.startswith(OURS) else colours.soft for name in ordered]
+    if log:  # a bar's length says nothing where there is no zero to begin at
+        axes.scatter(middles, ordered, color=shades, s=42, zorder=3)
+    else:
+        axes.barh(ordered, middles, color=shades, height=0.68)
     axes.errorbar(middles, ordered, xerr=spread, fmt="none", ecolor=colours.ink, elinewidth=0.9, capsize=2)
     if log:
         axes.set_xscale("log")

@@ -25,7 +25,9 @@ class Display(Protocol):
     def __enter__(self) -> Self:
         """Start showing."""
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End showing."""
 
     def start(self, name: str, title: str) -> None:

@@ -74,14 +74,22 @@ def verdict(claim: Mapping[str, Any], quick: bool) -> tuple[str, str]:
     return ("holds", "good") if claim["holds"] else ("does not hold", "bad")
 
 
-def _items(one: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give tables and pictures by turns, so that they stand beside each other."""
+def by_turns(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give a benchmark's tables and pictures by turns, so that they stand beside each other."""
     for table, picture in zip_longest(one["tables"], one["pictures"]):
         if table is not None:
-            yield "table", {**table, "wide": len(table["columns"]) > MANY_COLUMNS}
+            yield "table", table
         if picture is not None:
-            light, dark = (_data_uri(path) for path in documents.picture_paths(folder, picture))
-            yield "picture", {**picture, "light": light, "dark": dark}
+            yield "picture", picture
+
+
+def _items(one: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for kind, item in by_turns(one):
+        if kind == "table":
+            yield kind, {**item, "wide": len(item["columns"]) > MANY_COLUMNS}
+        else:
+            light, dark = (_data_uri(path) for path in documents.picture_paths(folder, item))
+            yield kind, {**item, "light": light, "dark": dark}
 
 
 def _data_uri(path: Path) -> str:

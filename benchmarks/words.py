@@ -19,6 +19,8 @@ def cell(value: float | str | None, column: Mapping[str, Any]) -> str:
     if not math.isfinite(value):
         return NOTHING
     decimals = column["decimals"]
+    if decimals is not None and round(value, decimals + 2 * column["percent"]) == 0:
+        value = 0.0  # and not "-0.00"
     if column["percent"]:
         return f"{value * 100:,.{decimals or 0}f} %"
     return f"{value:,g}" if decimals is None else f"{value:,.{decimals}f}"

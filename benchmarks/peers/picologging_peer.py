@@ -32,7 +32,7 @@ class Picologging(Peer):
         words="Replaces logging by a module in C with the same names; no records of libraries that call logging. The "
         "caller merges the message and makes the traceback's text. No wheel for Python 3.13. Several threads at once "
         "hang for good in its queue handler: a thread waits for the handler's lock without letting go of the "
-        "interpreter's.",
+        "interpreter's. It leaks: frames that called it were alive after delivery, too.",
     )
     crowds = False
 

@@ -39,12 +39,13 @@ class Asynclog(UnderLogging):
     def __init__(self, destination: Destination) -> None:
         handler = asynclog.wrap(_ToDestination(destination), maxsize=ROOM, max_memory=8 << 30)
         super().__init__(destination, handler)
-        handler.listener.start()
+        self._listener = handler.listener
+        self._listener.start()
 
     def flush(self) -> None:
-        self.handler.listener.flush(0)
+        self._listener.flush(0)
 
     def close(self) -> None:
         self.destination.open()
         super().close()
-        self.handler.listener.stop(5)
+        self._listener.stop(5)
