@@ -58,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list() -> int:
     for name in registry.NAMES:
-        one = registry.load(name)
-        print(f"{name:16} {one.TITLE} ({_minutes(one.MINUTES[0])}; quick {_minutes(one.MINUTES[1])})")
+        full, quick = (_minutes(_duration(name, Scale(rough))) for rough in (False, True))
+        print(f"{name:16} {_title(name)} ({full}; quick {quick})")
     return 0
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import registry
 from benchmarks.outcome import Outcome
-from benchmarks.registry import NAMES
 from benchmarks.result import Claim
 
 RESULTS = "results.json"
@@ -76,7 +76,7 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
 def in_order(benchmarks: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return benchmarks by name, in the order of the page; one that is no more is left out."""
     found = {one["name"]: one for one in benchmarks}
-    return {name: found[name] for name in NAMES if name in found}
+    return {name: found[name] for name in registry.NAMES if name in found}
 
 
 def merge(folder: Path, outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from sentry_sdk.transport import Transport
 from benchmarks.peers.base import Destination, Facts, UnderLogging
 
 
-class _Transport(Transport):
+class _Transport(Transport):  # type: ignore[misc]
     def __init__(self, destination: Destination) -> None:
         super().__init__()
         self.destination = destination
