@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
 from pathlib import Path
@@ -134,6 +135,8 @@ def test_percentiles_are_of_single_calls():
     assert one.p50 == pytest.approx(500, abs=1)
     assert one.p99 == pytest.approx(990, abs=1)
     assert one.worst == 1000
+    assert one.p999 == pytest.approx(999, abs=1)
+    assert math.isnan(calls.Summary.of([1.0, 2.0]).p999)
 
 
 def summary(best: float) -> rounds.Summary:
