@@ -68,10 +68,17 @@ def _minutes(minutes: float) -> str:
 
 
 def _run(names: Sequence[str], scale: Scale, into: Path) -> int:
-    with display(len(names)) as show:
-        show.say(f"{_announce(names, scale)} The report: {into / report.PAGE}")
-        outcomes = [_one(name, scale, show, into) for name in names]
-    page = report.write(outcomes, into)
+    outcomes: list[Outcome] = []
+    page = into / report.PAGE
+    try:
+        with display(len(names)) as show:
+            show.say(f"{_announce(names, scale)} The report: {page}")
+            for name in names:
+                outcomes.append(_one(name, scale, show, into))
+                report.write(outcomes[-1:], into)  # after each, so that nothing is lost if a later one is stopped
+    except KeyboardInterrupt:
+        print(f"\nStopped; what was measured before is in {page}", file=sys.stderr)
+        return 130
     for one in outcomes:
         _print(one)
     print(f"\n{page}")

@@ -58,13 +58,13 @@ def run(name: str, scale: Scale, show: Display, log: Path) -> Outcome:
     theirs.close()
     try:
         done = _listen(ours, show)
-    except BaseException:
-        process.terminate()
+    except KeyboardInterrupt:
+        process.join(_GRACE)  # it heard of it too, and ends the servers that it started
         raise
     finally:
         ours.close()
         process.join(_GRACE)
-        if process.is_alive():  # it has said all it had to say
+        if process.is_alive():  # it has said all it had to say, or had its time to end
             process.kill()
             process.join(_GRACE)
     if done is None:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
 
 FILES = 4
 
@@ -59,12 +58,11 @@ def caught(raising: Raise, held: object = None) -> BaseException:
     raise AssertionError("nothing was raised")
 
 
-def chained(raising: Raise) -> BaseException:
-    """Return an exception that was raised from another, each through all the frames."""
-    cause: Any = caught(raising)
-    effect = caught(raising)
-    effect.__cause__ = cause
-    return effect
+def chained(cause: Raise, effect: Raise) -> BaseException:
+    """Return an exception that was raised from another."""
+    made = caught(effect)
+    made.__cause__ = caught(cause)
+    return made
 
 
 def _without_first(error: BaseException) -> TracebackType | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 #: What stands where there is no value.
 NOTHING = "\N{EN DASH}"
+
+_TERMINAL = 200
+_NOTE = 100
 
 
 def cell(value: float | str | None, column: Mapping[str, Any]) -> str:
@@ -58,18 +62,19 @@ def rows(table: Mapping[str, Any]) -> list[list[str]]:
 
 
 def as_text(table: Mapping[str, Any]) -> str:
-    """Return a table for the terminal."""
+    """Return a table for the terminal; one that is mostly words is named only, since no terminal is wide enough."""
     lines = rows(table)
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    if sum(widths) > _TERMINAL:
+        return f"{table['title']}: on the page"
     shown = [
         "  ".join(
             [line[0].ljust(widths[0]), *(one.rjust(width) for one, width in zip(line[1:], widths[1:], strict=True))]
         ).rstrip()
         for line in lines
     ]
-    return "\n".join(
-        [table["title"], *(f"  {line}" for line in shown), *([f"  {table['note']}"] if table["note"] else [])]
-    )
+    note = textwrap.wrap(table["note"], _NOTE)
+    return "\n".join([table["title"], *(f"  {line}" for line in [*shown, *note])])
 
 
 def as_markdown(table: Mapping[str, Any], ours: str = "asynclog") -> str:

@@ -122,7 +122,7 @@ def _freeze() -> None:
 def _cases(folder: Path) -> list[Case]:
     # The function that catches is a frame, too.
     ten, forty = (errors.caught(errors.raiser(frames - 1, folder)) for frames in (10, 40))
-    chain = errors.chained(errors.raiser(9, folder))
+    chain = errors.chained(errors.raiser(10, folder), errors.raiser(9, folder))
     return [
         Case(show.PLAIN, 200, 300, 20, lambda peer: peer.plain()),
         Case(show.MUTABLE, 200, 60, 4, lambda peer: peer.mutable()),

@@ -152,6 +152,11 @@ def test_a_table_for_the_terminal_lines_its_columns_up():
     assert lines[1].index("µs") + len("µs") == lines[2].index("1.23") + len("1.23")
 
 
+def test_a_table_of_long_words_is_left_to_the_page():
+    table = {**documents.of(made())["tables"][0], "rows": [["asynclog", [1.0, 0.5, "word " * 50]]]}
+    assert words.as_text(table) == "A <call>: on the page"
+
+
 def test_markdown_keeps_a_bar_in_a_cell_apart_from_the_columns():
     table = documents.of(made())["tables"][0]
     assert "not \\| installed" in words.as_markdown(table)

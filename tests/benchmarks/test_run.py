@@ -38,17 +38,16 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "more"
     folder.mkdir()
     monkeypatch.setattr(benchmarks, "__path__", [*benchmarks.__path__, str(folder)])
-    # A spawned child starts with this process's sys.path, and finds the package there by itself.
-    (folder / "sitecustomize.py").write_text(f"import benchmarks\nbenchmarks.__path__.append({str(folder)!r})\n")
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
 
     def write(name: str, code: str) -> str:
         (folder / f"{name}.py").write_text(code)
-        (folder / "sitecustomize.py").write_text(
-            f"import benchmarks, benchmarks.registry as r\nbenchmarks.__path__.append({str(folder)!r})\n"
-            f"r.NAMES = (*r.NAMES, {name!r})\n"
-        )
         monkeypatch.setattr(registry, "NAMES", (*registry.NAMES, name))
+        (folder / "sitecustomize.py").write_text(
+            "import benchmarks, benchmarks.registry\n"
+            f"benchmarks.__path__.append({str(folder)!r})\n"
+            f"benchmarks.registry.NAMES = {registry.NAMES!r}\n"
+        )
         return name
 
     return write
@@ -91,6 +90,21 @@ def test_the_command_says_beforehand_how_long_it_takes_and_fails_when_a_benchmar
     assert told.err.startswith("1 benchmark, about 2 min.")
     assert "FAILED: RuntimeError: no such thing" in told.out
     assert (tmp_path / "report/index.html").exists()
+
+
+def test_what_was_measured_stays_when_a_later_one_is_stopped(written, tmp_path, capsys, monkeypatch):
+    good, later = written("good_three", GOOD), written("bad_three", BAD)
+    run = child.run
+
+    def stopped(name, *rest):
+        if name == later:
+            raise KeyboardInterrupt
+        return run(name, *rest)
+
+    monkeypatch.setattr(child, "run", stopped)
+    assert command.main([good, later, "--into", str(tmp_path / "report")]) == 130
+    assert "Stopped" in capsys.readouterr().err
+    assert "Of its own process" in (tmp_path / "report/index.html").read_text("utf-8")
 
 
 def test_every_benchmark_in_the_list_can_be_loaded_and_says_what_it_is():
