@@ -24,8 +24,8 @@ check: $(VENV)/.dev ## Lint, check types and the layers of imports
 	$(BIN)/mypy tests/typed_uses.py
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## Measure the caller's path and the way to the file, as ratios in one run
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.bench ## Measure asynclog beside its peers and write a report; QUICK=1: in three minutes
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 format: $(VENV)/.dev ## Put the code in shape
 	$(BIN)/ruff check --fix .
@@ -35,7 +35,7 @@ wheel: $(VENV)/.dev ## Build the wheel into dist/
 	$(BIN)/python -m build --quiet --wheel --outdir dist .
 
 clean: ## Remove everything that was set up or built
-	rm -rf $(VENV) dist build demo-report bench-report benchmarks/report .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build demo-report bench-report benchmarks/report benchmarks/report-* .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -48,7 +48,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP) --constraint constraints.txt --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing what the benchmarks measure into $(VENV) ..."
+	@$(PIP) --constraint constraints.txt --editable '.[bench]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) --constraint constraints.txt --editable '.[dev]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.bench

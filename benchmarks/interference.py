@@ -1,112 +1,248 @@
-"""Who waits for whom: a call beside a busy thread, and a busy worker beside another thread.
-
-1. One call every 10 ms beside a CPU-bound thread: how long the call takes.
-2. A thread that wakes every millisecond while the worker drains 100,000 records: how late it is.
-"""
+"""Who waits for whom: an app that computes, beside a worker that ships; and its calls, beside an app that computes."""
 
 from __future__ import annotations
 
 import logging
+import logging.handlers
+import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-import asynclog
-from benchmarks.hot_path import Dropping, error_with_frames
+from benchmarks import to_mail
+from benchmarks.beside import Shipping, calls_result, dropping, late_result, pair, wrapped
+from benchmarks.errors import caught, raiser
+from benchmarks.mail_server import MailServer
 from benchmarks.measure import percentile
+from benchmarks.peers.base import ExcInfo
+from benchmarks.result import Claim, Column, Picture, Progress, Result, Scale, Table
+from benchmarks.rounds import in_turn
+from benchmarks.to_file import file_handler
+
+TITLE = "What the worker does to the app beside it"
+MINUTES = (2.5, 0.25)
+
+RATE = 2_000
+#: The unit of work, and how many of them a request's would be.
+UNIT = 0.001
+TOGETHER = 10
+
+_NONE = "nothing is logged"
 
 
-def _burn(stop: threading.Event) -> None:
-    while not stop.is_set():
-        sum(range(1000))
+def run(scale: Scale, progress: Progress) -> Result:
+    """Measure all three."""
+    rounds, drains = scale.of(4, 1), scale.of(4, 1)
+    progress.begin(6 * rounds + 3 + 2 * drains + 1)
+    with tempfile.TemporaryDirectory() as folder, MailServer() as server:
+        place, numbers = Path(folder), count()
+        error = caught(raiser(10, place))
+        info = (type(error), error, error.__traceback__)
 
+        def file() -> logging.Handler:
+            return file_handler(place / f"{next(numbers)}.log")
 
-def calls_beside_a_busy_thread(calls: int = 500) -> dict[str, float]:
-    """Return p50, p99 and the worst of a call's microseconds; those of a call that drops the record beside."""
-    error = error_with_frames(10)
-    info = (type(error), error, error.__traceback__)
-    with tempfile.TemporaryDirectory() as folder:
-        wrapped = asynclog.wrap(logging.FileHandler(Path(folder, "app.log")))
-        loggers = {}
-        for name, handler in (("asynclog", wrapped), ("dropping", Dropping())):
-            loggers[name] = logging.Logger(f"benchmarks.interference.{name}")
-            loggers[name].addHandler(handler)
-        stop = threading.Event()
-        busy = threading.Thread(target=_burn, args=(stop,), daemon=True)
-        busy.start()
-        taken: dict[str, list[float]] = {name: [] for name in loggers}
-        for number in range(calls):
-            for name, logger in loggers.items():
-                time.sleep(0.01)
-                started = time.perf_counter()
-                logger.error("order %d failed", number, exc_info=info)
-                taken[name].append((time.perf_counter() - started) * 1e6)
-        stop.set()
-        busy.join()
-        wrapped.listener.stop()
-    ours, floor = taken["asynclog"], taken["dropping"]
-    return {
-        "p50": percentile(ours, 50),
-        "p99": percentile(ours, 99),
-        "worst": max(ours),
-        "dropping p50": percentile(floor, 50),
-        "dropping p99": percentile(floor, 99),
-    }
+        def mail() -> logging.Handler:
+            return logging.handlers.SMTPHandler(
+                ("127.0.0.1", server.port), to_mail.SENDER, [to_mail.RECIPIENT], "failed"
+            )
 
-
-def lateness_beside_a_draining_worker(records: int = 100_000, drains: int = 3) -> dict[str, float]:
-    """Return how many milliseconds late a thread is that wakes every millisecond.
-
-    Over several drains, since one lasts for some 300 wake-ups only and a full garbage collection of
-    a backlog that size, by whichever thread makes it, is one of 25 ms.
-    """
-    late = [one for _ in range(drains) for one in _late_in_one_drain(records)]
-    quiet = []
-    for _ in range(500):
-        due = time.perf_counter() + 0.001
-        time.sleep(0.001)
-        quiet.append((time.perf_counter() - due) * 1e3)
-    return {
-        "p50": percentile(late, 50),
-        "p99": percentile(late, 99),
-        "worst": max(late),
-        "quiet p99": percentile(quiet, 99),
-    }
-
-
-def _late_in_one_drain(records: int) -> list[float]:
-    late = []
-    with tempfile.TemporaryDirectory() as folder:
-        target = logging.FileHandler(Path(folder, "app.log"))
-        target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handler = asynclog.wrap(target, maxsize=1_000_000, max_memory=4 << 30)
-        listener = handler.listener
-        listener.stop()  # what is logged now waits
-        logger = logging.Logger("benchmarks.backlog")
-        logger.addHandler(handler)
-        for number in range(records):
-            logger.error("user %s failed %d", "bob", number)
-        listener.start()
-        while listener.pending():
-            due = time.perf_counter() + 0.001
-            time.sleep(0.001)
-            late.append((time.perf_counter() - due) * 1e3)
-        listener.stop()
-    return late
-
-
-def main(quick: bool = False) -> dict[str, dict[str, float]]:
-    """Measure and print."""
-    calls = calls_beside_a_busy_thread(100 if quick else 500)
-    print("a call beside a CPU-bound thread, us: " + ", ".join(f"{name} {value:.0f}" for name, value in calls.items()))
-    late = lateness_beside_a_draining_worker(20_000 if quick else 100_000)
-    print(
-        "a thread beside the draining worker, ms late: "
-        + ", ".join(f"{name} {value:.2f}" for name, value in late.items())
+        parts = [
+            _units(info, file, mail, scale.of(4, 1), rounds, progress),
+            calls_result(info, file, scale.of(500, 60), progress),
+            late_result(file, scale.of(100_000, 20_000), drains, progress),
+        ]
+    return Result(
+        [table for part in parts for table in part.tables],
+        [claim for part in parts for claim in part.claims],
+        [picture for part in parts for picture in part.pictures],
+        {name: value for part in parts for name, value in part.samples.items()},
     )
-    return {"calls": calls, "late": late}
 
 
-if __name__ == "__main__":
-    main()
+# -- a thread that computes, beside 2,000 exceptions a second ----------------------------------------
+
+
+def _units(
+    info: ExcInfo,
+    file: Callable[[], logging.Handler],
+    mail: Callable[[], logging.Handler],
+    seconds: float,
+    rounds: int,
+    progress: Progress,
+) -> Result:
+    work = calibrated(UNIT)
+    ways: dict[str, Callable[[], Shipping | None]] = {
+        _NONE: lambda: None,
+        "record-dropping handler": dropping,
+        "asynclog, file": lambda: wrapped(file),
+        "asynclog, mail": lambda: wrapped(mail),
+        "stdlib queue pair, file": lambda: pair(file),
+        "stdlib queue pair, mail": lambda: pair(mail),
+    }
+    runs = in_turn(
+        {name: lambda way=way: computed_beside(way(), info, work, seconds) for name, way in ways.items()},  # type: ignore[misc]
+        rounds,
+        lambda text: progress.step(f"computing beside {RATE:,} exceptions a second: {text}"),
+    )
+    short = {name: [unit for one in some for unit in one.units] for name, some in runs.items()}
+    long = {name: [unit for one in some for unit in one.together()] for name, some in runs.items()}
+    rows: list[tuple[str, list[float | str | None]]] = []
+    samples: dict[str, Any] = {}
+    for name, some in runs.items():
+        logged = sum(one.logged for one in some) / sum(one.seconds for one in some)
+        cells: list[float | str | None] = [logged]
+        for units in (short, long):
+            value, base = percentile(units[name], 50), percentile(units[_NONE], 50)
+            cells += [value * 1e3, value / base]
+            value, base = (_p99(runs[one], TOGETHER if units is long else 1) for one in (name, _NONE))
+            cells += [value * 1e3, value / base]
+        rows.append((name, cells))
+        samples[f"computing beside: {name}"] = {
+            "logged/s": logged,
+            **{
+                f"{what}, p{percent}, ms": percentile(units[name], percent) * 1e3
+                for what, units in (("unit", short), (f"{TOGETHER} units", long))
+                for percent in (50, 90, 99, 99.9)
+            },
+            f"{TOGETHER} units, p99 of each round, ms": [percentile(one.together(), 99) * 1e3 for one in some],
+        }
+    claims = [
+        Claim(
+            f"A thread that computes for {UNIT * together * 1e3:g} ms beside {RATE:,} exceptions a second to {where}:"
+            " p99 at most 1.3 × of none",
+            _p99(runs[f"asynclog, {where}"], together) / _p99(runs[_NONE], together),
+            1.3,
+            "×",
+        )
+        for together in (TOGETHER, 1)
+        for where in ("file", "mail")
+    ]
+    table = Table(
+        f"A thread that computes, beside {RATE:,} exceptions a second",
+        [
+            Column("logged/s", 0),
+            *[
+                column
+                for unit in (UNIT * 1e3, UNIT * TOGETHER * 1e3)
+                for column in (
+                    Column(f"{unit:g} ms: p50, ms"),
+                    Column("× none"),
+                    Column("p99, ms"),
+                    Column("× none"),
+                )
+            ],
+        ],
+        rows,
+        note="p99 is the median of the rounds'. Another thread logs exceptions of 10 frames, each at its time; what it"
+        " can't because the interpreter is"
+        " busy it logs as soon as it gets it. Units of 1 ms show every turn that is taken away; ten of them are a"
+        " small request's work. The standard pair formats on the logging thread, and sends a mail a record: most of"
+        " what it was given still waits at the end and is thrown away.",
+        key="interference",
+    )
+
+    def draw(to: Any, dark: bool) -> None:
+        from benchmarks import pictures
+
+        series = {name: [unit * 1e3 for unit in units] for name, units in long.items()}
+        pictures.percentile_curves(to, dark, series, unit="ms", log=True)
+
+    caption = f"How long {UNIT * TOGETHER * 1e3:g} ms of computing take beside {RATE:,} exceptions a second."
+    return Result([table], claims, [Picture("interference", caption, draw)], samples)
+
+
+def _p99(runs: list[Computed], together: int) -> float:
+    # The median of the rounds', so that one disturbed round is not the result.
+    return statistics.median(percentile(one.units if together == 1 else one.together(), 99) for one in runs)
+
+
+@dataclass(slots=True)
+class Computed:
+    """What a thread that computes got done.
+
+    Attributes:
+        units: Seconds of each unit of work.
+        seconds: Of all of it.
+        logged: Records that were logged meanwhile.
+    """
+
+    units: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    logged: int = 0
+
+    def together(self) -> list[float]:
+        """Return the seconds of each ten units."""
+        return [sum(self.units[at : at + TOGETHER]) for at in range(0, len(self.units) - TOGETHER + 1, TOGETHER)]
+
+
+def calibrated(seconds: float) -> Callable[[], object]:
+    """Return work in Python code that takes so many seconds undisturbed."""
+
+    def loop(turns: int) -> int:
+        total = 0
+        for number in range(turns):
+            total += number % 7
+        return total
+
+    turns = 1_000
+    best = min(_seconds_of(lambda: loop(turns)) for _ in range(200))
+    wanted = max(1, int(turns * seconds / best))
+    return lambda: loop(wanted)
+
+
+def _seconds_of(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def computed_beside(shipping: Shipping | None, info: ExcInfo, work: Callable[[], object], seconds: float) -> Computed:
+    """Compute in this thread while another one logs exceptions at `RATE`.
+
+    Args:
+        shipping: Where to; ``None``: nothing is logged.
+        info: The exception.
+        work: One unit.
+        seconds: How long.
+    """
+    done = Computed()
+    if shipping is None:
+        _compute(done, work, seconds)
+        return done
+    with shipping as handler:
+        logger = logging.Logger("benchmarks.interference")
+        logger.addHandler(handler)
+        logger.error("warming up", exc_info=info)
+        time.sleep(0.5)  # imports and a first connection are not the question here
+        ends = threading.Event()
+
+        def log() -> None:
+            began, number = time.perf_counter(), 0
+            while not ends.is_set():
+                late = time.perf_counter() - began - number / RATE
+                if late < 0:
+                    time.sleep(-late)
+                    continue
+                logger.error("order %d failed", number, exc_info=info)
+                number += 1
+            done.logged = number
+
+        thread = threading.Thread(target=log)
+        thread.start()
+        _compute(done, work, seconds)
+        ends.set()
+        thread.join()
+    return done
+
+
+def _compute(done: Computed, work: Callable[[], object], seconds: float) -> None:
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        done.units.append(_seconds_of(work))
+    done.seconds = time.perf_counter() - began

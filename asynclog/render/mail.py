@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import email.policy
 import email.utils
+import functools
 import hashlib
-import io
 import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.generator import BytesGenerator
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asynclog.render.folding import TidyPolicy
+from asynclog.render.mail_bytes import flattened, header, header_with_token, mail_bytes
 from asynclog.render.subjects import Subjects
 from asynclog.threads import breathe
 from asynclog.values import Item
@@ -39,6 +39,8 @@ TEXT_LIMIT = 20_000
 # Records of a mail that are put together before the app's threads are let in.
 _AT_A_TIME = 16
 _SUBJECT_LIMIT = 1000
+# Characters of a body whose encoding may take a good part of a millisecond.
+_LONG = 20_000
 
 # Lone surrogates have no bytes, NUL is forbidden in mail, and marks that turn the direction of
 # writing make a log line read as what it is not.
@@ -108,28 +110,42 @@ class MailRenderer:
             subject, body = self.subjects.of_one(first), _limited(items[0].text, limit)
         else:
             subject, body = self.subjects.of_many(first, count), body_of_many(items, limit or BODY_LIMIT)
-        breathe()
-        message_id = f"<{_digest(batch_id, items)}@{self.id_host}>"
-        message = self._message(subject, body, items[-1].record, message_id, count)
-        breathe()
-        return finished(message, self, count)
+        if len(body) > _LONG:
+            breathe()
+        token = _digest(batch_id, items)
+        mail = Mail(
+            self._bytes(subject, body, items[-1].record, token, count, utf8=False),
+            None
+            if self.sender.isascii() and self.recipients.isascii()
+            else self._bytes(subject, body, items[-1].record, token, count, utf8=True),
+            f"<{token}@{self.id_host}>",
+            count,
+        )
+        if len(body) > _LONG:
+            breathe()
+        return mail
 
-    def _message(self, subject: str, body: str, record: logging.LogRecord, message_id: str, count: int) -> EmailMessage:
-        message = EmailMessage(policy=self.policy)
-        message["From"] = self.sender
-        message["To"] = self.recipients
-        message["Subject"] = safe_subject(subject, self.policy)
-        message["Date"] = _local_time(record)
-        message["Message-ID"] = message_id
-        message["Auto-Submitted"] = "auto-generated"
-        # Never "All": that would suppress bounces too.
-        message["X-Auto-Response-Suppress"] = "OOF, AutoReply, RN, NRN"
-        message["X-Asynclog-Count"] = str(count)
+    def _bytes(
+        self, subject: str, body: str, record: logging.LogRecord, token: str, count: int, *, utf8: bool
+    ) -> bytes:
+        policy = self.policy
+        first = [
+            ("From", self.sender),
+            ("To", self.recipients),
+            ("Subject", safe_subject(subject, policy)),
+            ("Date", email.utils.format_datetime(_local_time(record))),
+        ]
+        last = [
+            ("Auto-Submitted", "auto-generated"),
+            # Never "All": that would suppress bounces too.
+            ("X-Auto-Response-Suppress", "OOF, AutoReply, RN, NRN"),
+            ("X-Asynclog-Count", str(count)),
+        ]
         if self.app is not None:
-            message["X-Asynclog-App"] = safe_header("X-Asynclog-App", self.app, self.policy)
-        breathe()
-        message.set_content(clean_body(body))
-        return message
+            last.append(("X-Asynclog-App", safe_header("X-Asynclog-App", self.app, policy)))
+        head = b"".join([header(name, value, policy, utf8) for name, value in first])
+        head += header_with_token("Message-ID", "<", token, f"@{self.id_host}>", policy, utf8)
+        return head + mail_bytes(last, clean_body(body), policy, utf8=utf8)
 
 
 def finished(message: EmailMessage, renderer: MailRenderer, count: int) -> Mail:
@@ -137,17 +153,11 @@ def finished(message: EmailMessage, renderer: MailRenderer, count: int) -> Mail:
     policy = renderer.policy
     ascii_only = renderer.sender.isascii() and renderer.recipients.isascii()
     return Mail(
-        _flattened(message, policy),
-        None if ascii_only else _flattened(message, policy.clone(utf8=True, mangle_from_=False)),
+        flattened(message, policy),
+        None if ascii_only else flattened(message, policy, utf8=True),
         str(message["Message-ID"]),
         count,
     )
-
-
-def _flattened(message: EmailMessage, policy: Policy) -> bytes:
-    out = io.BytesIO()
-    BytesGenerator(out, policy=policy).flatten(message, linesep="\r\n")
-    return out.getvalue()
 
 
 # -- bodies --------------------------------------------------------------------------------------
@@ -241,6 +251,7 @@ def safe_subject(subject: Any, policy: Policy) -> str:
     return safe_header("Subject", str(subject)[:_SUBJECT_LIMIT], policy)
 
 
+@functools.lru_cache(256)
 def safe_header(name: str, value: str, policy: Policy) -> str:
     """Return a value that `email` folds into exactly one header."""
     value = clean_header(value)

@@ -1,0 +1,256 @@
+"""Handlers and their ways out; a call beside a thread that computes, and a thread beside a worker that drains."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import logging.handlers
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import asynclog
+from benchmarks.measure import percentile
+from benchmarks.peers.base import Destination, ExcInfo
+from benchmarks.peers.standard import Dropping
+from benchmarks.result import Claim, Column, Progress, Result, Table
+from benchmarks.rounds import in_turn
+
+
+class Shipping:
+    """A handler and its way out, as a context manager: what is still queued at the end is thrown away.
+
+    Args:
+        make: Makes the handler, and what ends it.
+    """
+
+    def __init__(self, make: Callable[[], tuple[logging.Handler, Callable[[], object]]]) -> None:
+        self._make = make
+
+    def __enter__(self) -> logging.Handler:
+        handler, self._end = self._make()
+        return handler
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+
+def dropping() -> Shipping:
+    return Shipping(lambda: (Dropping(Destination()).handler, lambda: None))
+
+
+def wrapped(target: Callable[[], logging.Handler], **options: Any) -> Shipping:
+    def make() -> tuple[logging.Handler, Callable[[], object]]:
+        handler = asynclog.wrap(target(), **options)
+        return handler, lambda: handler.listener.stop(30)
+
+    return Shipping(make)
+
+
+def pair(target: Callable[[], logging.Handler]) -> Shipping:
+    def make() -> tuple[logging.Handler, Callable[[], object]]:
+        waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        listener = logging.handlers.QueueListener(waiting, target())  # type: ignore[arg-type]
+        listener.start()
+
+        def end() -> None:
+            while not waiting.empty():  # a mail each would take minutes
+                waiting.get_nowait()
+            listener.stop()
+            listener.handlers[0].close()
+
+        return logging.handlers.QueueHandler(waiting), end  # type: ignore[arg-type]
+
+    return Shipping(make)
+
+
+# -- a call beside a thread that computes ------------------------------------------------------------
+
+
+def calls_result(info: ExcInfo, file: Callable[[], logging.Handler], calls: int, progress: Progress) -> Result:
+    ways = {"record-dropping handler": dropping(), "asynclog": wrapped(file), "stdlib queue pair": pair(file)}
+    taken = in_turn(
+        {name: lambda way=way: calls_beside_a_busy_thread(way, info, calls) for name, way in ways.items()},  # type: ignore[misc]
+        1,
+        lambda text: progress.step(f"calls beside a busy thread: {text}"),
+    )
+    rows: list[tuple[str, list[float | str | None]]] = []
+    samples = {}
+    for name, (some,) in taken.items():
+        micro = {f"p{percent:g}": percentile(some, percent) * 1e6 for percent in (50, 90, 99)}
+        micro["worst"] = max(some) * 1e6
+        rows.append((name, list(micro.values())))
+        samples[f"call beside a busy thread: {name}, µs"] = micro
+    table = Table(
+        "A call that logs an exception, beside a thread that computes",
+        [Column("p50, µs", 0), Column("p90, µs", 0), Column("p99, µs", 0), Column("worst, µs", 0)],
+        rows,
+        note="One call every 10 ms. Whoever lets go of the interpreter in the middle of the call, to look at a source"
+        " file for instance, waits 5 ms or more to get it back.",
+        key="interference_calls",
+    )
+    claim = Claim(
+        "A call that logs an exception beside a thread that computes, p99",
+        percentile(taken["asynclog"][0], 99) * 1e6,
+        250,
+        "µs",
+    )
+    return Result([table], [claim], samples=samples)
+
+
+def calls_beside_a_busy_thread(way: Shipping, info: ExcInfo, calls: int) -> list[float]:
+    """Return the seconds of each call."""
+    stop = threading.Event()
+
+    def burn() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    taken = []
+    with way as handler:
+        logger = logging.Logger("benchmarks.interference")
+        logger.addHandler(handler)
+        logger.error("warming up", exc_info=info)
+        time.sleep(0.5)
+        busy = threading.Thread(target=burn)
+        busy.start()
+        for number in range(calls):
+            time.sleep(0.01)
+            began = time.perf_counter()
+            logger.error("order %d failed", number, exc_info=info)
+            taken.append(time.perf_counter() - began)
+        stop.set()
+        busy.join()
+    return taken
+
+
+# -- a thread that wakes while a backlog is drained ----------------------------------------------------
+
+
+@dataclass(slots=True)
+class Late:
+    """How late a thread was that wakes every millisecond.
+
+    Attributes:
+        late: Seconds of each time.
+        collections: Full garbage collections meanwhile.
+        collecting: Seconds that they took.
+    """
+
+    late: list[float] = field(default_factory=list)
+    collections: int = 0
+    collecting: float = 0.0
+
+
+def late_result(file: Callable[[], logging.Handler], records: int, drains: int, progress: Progress) -> Result:
+    runs = in_turn(
+        {
+            "asynclog": lambda: late_beside_asynclog(file, records),
+            "stdlib queue pair": lambda: late_beside_the_pair(file, records),
+        },
+        drains,
+        lambda text: progress.step(f"waking beside a drain: {text}"),
+    )
+    progress.step("waking beside nothing")
+    waits = iter(range(500))
+    runs["nothing is drained"] = [_late_while(lambda: next(waits, None) is not None)]
+    rows: list[tuple[str, list[float | str | None]]] = []
+    samples = {}
+    for name, some in runs.items():
+        late = [value * 1e3 for one in some for value in one.late]
+        full = sum(one.collections for one in some)
+        cells = [percentile(late, 50), percentile(late, 99), max(late)]
+        rows.append((name, [len(late), *cells, full, sum(one.collecting for one in some) * 1e3 / max(1, full)]))
+        samples[f"late beside: {name}"] = {
+            "wake-ups": len(late),
+            "p50, ms": cells[0],
+            "p99, ms": cells[1],
+            "worst, ms": cells[2],
+            "full collections": full,
+            "p99 of each drain, ms": [percentile(one.late, 99) * 1e3 for one in some],
+        }
+    table = Table(
+        f"A thread that wakes every millisecond while {records:,} records are drained to a file",
+        [
+            Column("wake-ups", 0),
+            Column("p50 late, ms"),
+            Column("p99 late, ms"),
+            Column("worst, ms"),
+            Column("full collections", 0),
+            Column("each, ms", 1),
+        ],
+        rows,
+        note="A full garbage collection of a backlog that size holds everything up, whichever thread makes it; so they"
+        " are counted beside.",
+        key="interference_drain",
+    )
+    claim = Claim(
+        f"A thread that wakes every millisecond while {records:,} records are drained: p99 late",
+        samples["late beside: asynclog"]["p99, ms"],
+        2.0,
+        "ms",
+    )
+    return Result([table], [claim], samples=samples)
+
+
+def late_beside_asynclog(file: Callable[[], logging.Handler], records: int) -> Late:
+    """Log so many records for a stopped listener, then wake while it drains them."""
+    handler = asynclog.wrap(file(), maxsize=1_000_000, max_memory=4 << 30)
+    listener = handler.listener
+    listener.stop()  # what is logged now waits
+    _backlog(handler, records)
+    listener.start()
+    late = _late_while(lambda: bool(listener.pending()))
+    listener.stop()
+    return late
+
+
+def late_beside_the_pair(file: Callable[[], logging.Handler], records: int) -> Late:
+    """Do the same with the standard library's pair."""
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    _backlog(logging.handlers.QueueHandler(waiting), records)  # type: ignore[arg-type]
+    target = file()
+    listener = logging.handlers.QueueListener(waiting, target)  # type: ignore[arg-type]
+    listener.start()
+    late = _late_while(lambda: not waiting.empty())
+    listener.stop()
+    target.close()
+    return late
+
+
+def _backlog(handler: logging.Handler, records: int) -> None:
+    logger = logging.Logger("benchmarks.interference")
+    logger.addHandler(handler)
+    for number in range(records):
+        logger.error("user %s failed %d", "bob", number)
+
+
+def _late_while(goes_on: Callable[[], bool]) -> Late:
+    found = Late()
+    began = 0.0
+
+    def watch(phase: str, info: dict[str, int]) -> None:
+        nonlocal began
+        if info["generation"] < 2:
+            return
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            found.collections += 1
+            found.collecting += time.perf_counter() - began
+
+    gc.callbacks.append(watch)
+    try:
+        while goes_on() or not found.late:
+            due = time.perf_counter() + 0.001
+            time.sleep(0.001)
+            found.late.append(time.perf_counter() - due)
+    finally:
+        gc.callbacks.remove(watch)
+    return found

@@ -1,0 +1,367 @@
+"""The hot path's numbers as tables, claims and pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import peers
+from benchmarks.hot_path import calls, rounds
+from benchmarks.peers import FLOOR, OURS, QUEUE_PAIR
+from benchmarks.result import Claim, Column, Picture, Table
+
+if TYPE_CHECKING:
+    from benchmarks.hot_path import Measured
+
+PLAIN = "plain"
+MUTABLE = "mutable argument"
+EXTRA = "with extra"
+TEN = "exception, 10 frames"
+FORTY = "exception, 40 frames"
+CHAINED = "chained, 10 + 10 frames"
+LONG_PLAIN = "plain, 2,000 a round"
+LONG_TEN = "exception, 1,000 a round"
+
+NOTHING = rounds.Nothing.facts.name
+BARE = rounds.Bare.facts.name
+
+_NOT_INSTALLED = "not installed"
+#: Shown in pictures of percentiles: with all contenders no line could be told from another.
+_CURVES = (FLOOR, OURS, QUEUE_PAIR, "stdlib FileHandler", "backgroundlog", "loguru, enqueue=True")
+
+
+def added(measured: Measured, case: str, name: str) -> float | None:
+    """Return what a contender under `logging` adds to the dropping handler's call; best rounds, microseconds."""
+    by_name = measured.rounds.get(case, {})
+    if name not in by_name or name == FLOOR or not measured.contenders[name].facts.under_logging:
+        return None
+    return by_name[name].best - by_name[FLOOR].best
+
+
+def tables(measured: Measured) -> list[Table]:
+    """Return the tables in the order of the page."""
+    made = [_plain(measured), _others(measured), _long(measured), _single(measured)]
+    made += [_threads(measured), _held(measured)]
+    if measured.counted:
+        made.append(_counted(measured))
+    return [*made, _contenders(measured)]
+
+
+def _plain(measured: Measured) -> Table:
+    pair = added(measured, PLAIN, QUEUE_PAIR)
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name, one in measured.rounds[PLAIN].items():
+        ours = added(measured, PLAIN, name) if name in measured.contenders else None
+        share = ours / pair if ours is not None and pair else None
+        rows.append((name, [one.best, one.median, f"{one.low:.2f} to {one.high:.2f}", ours, share]))
+    return Table(
+        "A plain call, two arguments",
+        [
+            Column("best round, µs a call"),
+            Column("median"),
+            Column("8 in 10 rounds", None),
+            Column("added to logging's own"),
+            Column("of QueueHandler's", 0, percent=True),
+        ],
+        [*rows, *_missing(measured, 5)],
+        note="Rounds of 200 calls, contenders in turn in an order drawn anew each time; 8 in 10 rounds lie in the "
+        "span. Added: best round less that of the handler that drops records; only for contenders under logging, "
+        "since an API of its own has another floor.",
+        key="plain",
+    )
+
+
+def _others(measured: Measured) -> Table:
+    cases = [case for case in (MUTABLE, EXTRA, TEN, FORTY, CHAINED) if case in measured.rounds]
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name in measured.contenders:
+        values: list[float | str | None] = []
+        for case in cases:
+            one = measured.rounds[case].get(name)
+            values.append(one.best if one else None)
+        rows.append((name, [*values, _per_frame(measured, name)]))
+    return Table(
+        "Other calls",
+        [*(Column(case, 1 if "frames" in case else 2) for case in cases), Column("each further frame")],
+        [*rows, *_missing(measured, len(cases) + 1)],
+        note="Best round, µs a call. A dash: it takes no such argument. Functions in four files, with carets to draw. "
+        "Who keeps live frames pays little here and pins every local until the worker comes: see the memory below. "
+        "Logbook delivers no traceback at all.",
+        key="calls",
+    )
+
+
+def _per_frame(measured: Measured, name: str) -> float:
+    return (measured.rounds[FORTY][name].best - measured.rounds[TEN][name].best) / 30
+
+
+def _long(measured: Measured) -> Table:
+    cases = [case for case in (LONG_PLAIN, LONG_TEN) if measured.rounds.get(case, {}).get(FLOOR)]
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name in measured.contenders:
+        values: list[float | str | None] = []
+        for case in cases:
+            one = measured.rounds[case][name]
+            values += [one.best, one.median]
+        rows.append((name, values))
+    columns = [Column(f"{case}{suffix}") for case in cases for suffix in (", best", ", median")]
+    return Table(
+        "Longer rounds",
+        columns,
+        rows,
+        note="µs a call. Thousands of records lie about before a worker comes, so the garbage collector's walks over "
+        "them are in it.",
+        key="longer",
+    )
+
+
+def _single(measured: Measured) -> Table:
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name in measured.contenders:
+        values: list[float | str | None] = []
+        for taken in (measured.plain, measured.exception):
+            one = calls.Summary.of(taken[name])
+            values += [one.p50, one.p99, one.p999, one.worst]
+        rows.append((name, values))
+    places = ("p50", "p99", "p99.9", "worst")
+    return Table(
+        "Single calls, the workers running",
+        [Column(f"{kind} {place}", 1) for kind in ("plain", "exception") for place in places],
+        rows,
+        note=f"µs; {len(measured.plain[OURS]):,} calls each of a kind, one by one, 0.3 ms apart, so each finds its "
+        "worker asleep and has to wake it. After a pause a call is slower than in a round: caches are cold.",
+        key="single",
+    )
+
+
+def _threads(measured: Measured) -> Table:
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name in measured.contenders:
+        values: list[float | str | None] = []
+        for taken in measured.threads.values():
+            if name in taken:
+                one = calls.Summary.of(taken[name])
+                values += [one.p50, one.p99, one.p999]
+            else:
+                values += ["hangs", None, None]
+        rows.append((name, values))
+    return Table(
+        "Plain calls back to back from several threads",
+        [
+            Column(f"{crowd} thread{'s' if crowd > 1 else ''}, {place}", 1)
+            for crowd in measured.threads
+            for place in ("p50", "p99", "p99.9")
+        ],
+        rows,
+        note="µs of single calls, the workers running. A call that another thread's turn falls into waits for the "
+        "interpreter lock, 5 ms for each thread before it.",
+        key="threads",
+    )
+
+
+def _held(measured: Measured) -> Table:
+    rows = [
+        (name, [one.megabytes, one.megabytes * 1e3 / measured.records, float(one.requests)])
+        for name, one in measured.held.items()
+    ]
+    return Table(
+        f"{measured.records:,} exceptions waiting",
+        [Column("MB", 1), Column("KB each", 1), Column("requests kept alive", 0)],
+        rows,
+        note="Each of 10 frames, raised by a request whose outermost frame holds 10 KB. Python objects as tracemalloc "
+        "counts them. Contenders whose records don't wait in this process are left out.",
+        key="memory",
+    )
+
+
+def _counted(measured: Measured) -> Table:
+    cases = list(next(iter(measured.counted.values())))
+    floor = measured.counted.get(FLOOR, {})
+    return Table(
+        "Instructions of a call",
+        [Column(f"{case}{suffix}", 0) for case in cases for suffix in ("", ", added")],
+        [
+            (
+                name,
+                [
+                    value
+                    for case in cases
+                    for value in (by_case[case], by_case[case] - floor[case] if name != FLOOR else None)
+                ],
+            )
+            for name, by_case in measured.counted.items()
+        ],
+        note=f"Counted by {measured.counted_by}, with the worker held.",
+        key="instructions",
+    )
+
+
+def _contenders(measured: Measured) -> Table:
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name, peer in measured.contenders.items():
+        facts = peer.facts
+        rows.append(
+            (
+                f"{name} {peers.version(facts)}".strip(),
+                [
+                    "logging" if facts.under_logging else "its own",
+                    facts.formats,
+                    "yes" if facts.pins else "no",
+                    facts.bounded,
+                    facts.words,
+                ],
+            )
+        )
+    return Table(
+        "What each does, and does not",
+        [
+            Column("API", None),
+            Column("makes text on the", None),
+            Column("keeps frames alive", None),
+            Column("queue bounded by default", None),
+            Column("what else counts", None),
+        ],
+        [*rows, *_missing(measured, 5)],
+        note="A test holds each that is installed to this.",
+        key="contenders",
+    )
+
+
+def _missing(measured: Measured, columns: int) -> list[tuple[str, list[float | str | None]]]:
+    return [(name, [_NOT_INSTALLED, *[None] * (columns - 1)]) for name in measured.missing]
+
+
+def claims(measured: Measured) -> list[Claim]:
+    """Return what is promised of the caller's path."""
+    ours, pair = added(measured, PLAIN, OURS), added(measured, PLAIN, QUEUE_PAIR)
+    assert ours is not None
+    assert pair is not None
+    plain = measured.rounds[PLAIN]
+    bare = plain[BARE].best - plain[NOTHING].best
+    ten, ten_pair = added(measured, TEN, OURS), added(measured, TEN, QUEUE_PAIR)
+    assert ten is not None
+    assert ten_pair is not None
+    crowd = {name: calls.Summary.of(measured.threads[4][name]) for name in (FLOOR, OURS)}
+    least, by = _least(measured)
+    return [
+        Claim(
+            "A plain call adds no more than the cheapest other contender under logging adds",
+            ours / least,
+            1.0,
+            "×",
+            why_not=f"{by} adds {least:.2f} µs, asynclog {ours:.2f} µs. {_what(measured, by)}",
+        ),
+        Claim(
+            "A plain call adds at most 20 % of what the standard QueueHandler adds",
+            ours / pair,
+            0.20,
+            "%",
+            why_not=f"asynclog adds {ours:.2f} µs, QueueHandler {pair:.2f} µs.",
+        ),
+        Claim(
+            "A plain call adds at most 4 times a bare deque.append and a dict copy",
+            ours / bare,
+            4.0,
+            "×",
+            why_not=f"asynclog adds {ours:.2f} µs; the bare pair takes {bare:.2f} µs.",
+        ),
+        Claim(
+            "A call with an exception of 10 frames adds at most"
+            f" {_exception_bound() * 100:.0f} % of what the standard QueueHandler adds",
+            ten / ten_pair,
+            _exception_bound(),
+            "%",
+            why_not=f"asynclog adds {ten:.1f} µs, QueueHandler {ten_pair:.1f} µs.",
+        ),
+        Claim("Each further frame adds less than 0.2 µs", _per_frame(measured, OURS), 0.2, "µs"),
+        Claim(
+            "With four threads calling at once, p99 of a call is at most 4 times that of the dropping handler",
+            crowd[OURS].p99 / crowd[FLOOR].p99,
+            4.0,
+            "×",
+            why_not=f"{crowd[OURS].p99:.1f} µs and {crowd[FLOOR].p99:.1f} µs.",
+        ),
+    ]
+
+
+def _exception_bound() -> float:
+    # The standard library draws more carets, and takes twice as long for them, from 3.13 on.
+    return 0.01 if sys.version_info >= (3, 13) else 0.02
+
+
+def _least(measured: Measured) -> tuple[float, str]:
+    others = {
+        name: value
+        for name in measured.contenders
+        if name != OURS and (value := added(measured, PLAIN, name)) is not None
+    }
+    by = min(others, key=lambda name: others[name])
+    return others[by], by
+
+
+def _what(measured: Measured, name: str) -> str:
+    facts = measured.contenders[name].facts
+    if facts.pins:
+        return "It queues the record itself: arguments can change before they are written, and frames stay alive."
+    return facts.words
+
+
+def lines(measured: Measured) -> list[str]:
+    """Return what is to be said in words."""
+    made = []
+    if measured.missing:
+        made.append(f"Not installed, so not measured: {', '.join(measured.missing)}.")
+    if measured.counted_by is None:
+        made.append("Instructions could not be counted: neither perf nor valgrind works here.")
+    elif not measured.counted_by:
+        made.append("Instructions are counted in a full run only.")
+    return made
+
+
+def pictures(measured: Measured) -> list[Picture]:
+    """Return the pictures."""
+    return [
+        Picture(
+            "hot-path-plain",
+            "A plain call: best round, and the span of 8 in 10 rounds.",
+            _bars(measured.rounds[PLAIN], measured.contenders, "µs a call, logarithmic"),
+        ),
+        Picture(
+            "hot-path-exception",
+            "A call with an exception of 10 frames.",
+            _bars(measured.rounds[TEN], measured.contenders, "µs a call, logarithmic"),
+        ),
+        Picture(
+            "hot-path-single",
+            "Single calls with an exception, the workers running: how long the slowest take.",
+            _curves(measured.exception),
+        ),
+        Picture(
+            "hot-path-threads",
+            "Plain calls from four threads at once.",
+            _curves(measured.threads[4]),
+        ),
+    ]
+
+
+def _bars(by_name: Mapping[str, rounds.Summary], names: Sequence[str] | Mapping[str, Any], unit: str) -> Any:
+    rows = {name: (by_name[name].best, by_name[name].best, by_name[name].high) for name in names if name in by_name}
+
+    def draw(file: Any, dark: bool) -> None:
+        from benchmarks import pictures as style
+
+        style.bars(file, dark, rows, unit=unit, log=True)
+
+    return draw
+
+
+def _curves(taken: calls.Calls) -> Any:
+    series = {name: taken[name] for name in _CURVES if name in taken}
+
+    def draw(file: Any, dark: bool) -> None:
+        from benchmarks import pictures as style
+
+        style.percentile_curves(file, dark, series, unit="µs")
+
+    return draw

@@ -1,0 +1,270 @@
+"""What a record costs once the caller has gone on: its traceback, its line in a file, its mail."""
+
+from __future__ import annotations
+
+import tempfile
+import timeit
+import traceback
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from asynclog.capture.exception import capture_exc_info
+from asynclog.render.standin import exc_info
+from asynclog.render.traceback import clear_cache, format_exception_text
+from benchmarks import to_file, to_mail
+from benchmarks.errors import caught, raiser
+from benchmarks.mail_server import MailServer
+from benchmarks.peers.base import ExcInfo
+from benchmarks.result import Claim, Column, Picture, Progress, Result, Scale, Table
+from benchmarks.rounds import Spread, in_turn, ratios
+from benchmarks.to_file import Written
+
+TITLE = "What a record costs in the worker"
+MINUTES = (2.5, 0.3)
+
+_STDLIB, _ASYNCLOG = "stdlib queue pair", "asynclog"
+_STANDARD = "traceback.format_exception"
+_FIRST, _REPEATED = "asynclog: text, first time", "asynclog: text, repeated"
+
+
+def run(scale: Scale, progress: Progress) -> Result:
+    """Measure tracebacks, the way to a file and the way to a mail server."""
+    rounds = scale.of(25, 5)
+    file_rounds = scale.of(7, 2)
+    mail_rounds = scale.of(7, 2)
+    progress.begin(2 * 5 * rounds + 2 * 2 * file_rounds + 4 * mail_rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        errors = {frames: caught(raiser(frames, place)) for frames in (10, 40)}
+        infos = {frames: (type(error), error, error.__traceback__) for frames, error in errors.items()}
+        parts = [
+            _tracebacks(infos, rounds, progress),
+            _files(infos[10], place, scale, file_rounds, progress),
+            _mails(infos[10], scale, mail_rounds, progress),
+        ]
+    return Result(
+        tables=[table for part in parts for table in part.tables],
+        claims=[claim for part in parts for claim in part.claims],
+        pictures=[picture for part in parts for picture in part.pictures],
+        samples={name: value for part in parts for name, value in part.samples.items()},
+    )
+
+
+# -- tracebacks ----------------------------------------------------------------------------------
+
+
+def _tracebacks(infos: dict[int, ExcInfo], rounds: int, progress: Progress) -> Result:
+    rows: dict[str, list[float]] = {}
+    claims, samples = [], {}
+    for frames, info in infos.items():
+        taken = in_turn(_ways_to_text(info), rounds, lambda text: progress.step(f"tracebacks: {text}"))
+        standard = taken[_STANDARD]
+        for name, values in taken.items():
+            rows.setdefault(name, []).extend((min(values), min(values) / min(standard)))
+            samples[f"traceback, {frames} frames: {name}, µs"] = Spread.of(values).sample()
+        for name, what, bound in ((_REPEATED, "repeated", 0.05), (_FIRST, "met for the first time", 1.2)):
+            claims.append(
+                Claim(
+                    f"A traceback of {frames} frames that is {what} takes at most {bound:.0%} of"
+                    " traceback.format_exception's time",
+                    min(taken[name]) / min(standard),
+                    bound,
+                    "%",
+                )
+            )
+    columns = [
+        column
+        for frames in infos
+        for column in (Column(f"{frames} frames, µs", 1), Column("of the standard's", 1, percent=True))
+    ]
+    table = Table(
+        "The text of a traceback",
+        columns,
+        list(rows.items()),
+        note="Best round. The capture is what the caller pays; the rest is the worker's. All texts are equal,"
+        " letter for letter. A traceback is printed once, and looked up as long as it repeats.",
+        key="worker_tracebacks",
+    )
+    return Result([table], claims, samples=samples)
+
+
+def _ways_to_text(info: ExcInfo) -> dict[str, Callable[[], float]]:
+    captured = capture_exc_info(info)
+    assert captured is not None
+    if format_exception_text(captured) != "".join(traceback.format_exception(*info))[:-1]:
+        raise AssertionError("not the standard library's text")
+
+    def first() -> str:
+        clear_cache()
+        return format_exception_text(captured)
+
+    ways: dict[str, tuple[Callable[[], Any], int]] = {
+        _STANDARD: (lambda: traceback.format_exception(*info), 10),
+        "asynclog: capture, on the caller": (lambda: capture_exc_info(info), 500),
+        _FIRST: (first, 10),
+        _REPEATED: (lambda: format_exception_text(captured), 500),
+        "asynclog: stand-in for a formatter of the app's": (lambda: exc_info(captured), 500),
+    }
+    return {name: partial(_microseconds, way, number) for name, (way, number) in ways.items()}
+
+
+def _microseconds(way: Callable[[], Any], number: int) -> float:
+    return timeit.timeit(way, number=number) / number * 1e6
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+_KINDS = (("plain", 1.8), ("exception of 10 frames, repeated", 15.0))
+
+
+def _files(info: ExcInfo, folder: Path, scale: Scale, rounds: int, progress: Progress) -> Result:
+    rows: list[tuple[str, list[float | str | None]]] = []
+    claims, samples = [], {}
+    rates: dict[str, tuple[float, float, float]] = {}
+    for (kind, bound), records in zip(_KINDS, (scale.of(100_000, 10_000), scale.of(20_000, 2_000)), strict=True):
+        runs = _file_runs(folder, _calls(records, info if bound > 2 else None), rounds, f"files, {kind}", progress)
+        faster = ratios([one.seconds for one in runs[_STDLIB]], [one.seconds for one in runs[_ASYNCLOG]])
+        work = {name: Spread.of([one.working / records * 1e6 for one in taken]) for name, taken in runs.items()}
+        for name, taken in runs.items():
+            rate = Spread.of([records / one.seconds for one in taken])
+            calling = Spread.of([one.calling / records * 1e6 for one in taken])
+            factor = faster.middle if name == _ASYNCLOG else 1.0
+            rows.append((f"{kind}: {name}", [rate.middle, str(rate), factor, calling.middle, work[name].middle]))
+            rates[f"{name}, {kind.split(',')[0]}"] = (rate.middle, rate.low, rate.high)
+            samples[f"file, {kind}: {name}"] = {
+                "records/s": rate.sample(),
+                "caller's CPU, µs": calling.sample(),
+                "worker's CPU, µs": work[name].sample(),
+            }
+        samples[f"file, {kind}: ratio of the rates"] = faster.sample()
+        claims.append(
+            Claim(
+                f"Records a second from call to disk, {kind}: at least {bound:g} × the stdlib pair's",
+                faster.middle,
+                bound,
+                "×",
+                at_least=True,
+            )
+        )
+        if bound < 2:
+            claims.append(
+                Claim(
+                    "The worker's own CPU for a plain record on its way to a file: at most a third of the stdlib"
+                    " listener's",
+                    work[_ASYNCLOG].middle / work[_STDLIB].middle,
+                    1 / 3,
+                    "%",
+                )
+            )
+    table = Table(
+        "From the call to the disk",
+        [
+            Column("records/s", 0),
+            Column("from … to", None),
+            Column("× the pair's"),
+            Column("CPU of the caller, µs"),
+            Column("CPU of all other threads, µs"),
+        ],
+        rows,
+        note="Medians; the ratio is that of each round's two runs. The same bytes, which is checked. Calls and worker"
+        " share one interpreter, so the calls themselves are most of both rates.",
+        key="worker_files",
+    )
+    return Result([table], claims, [_picture("worker_files", rates, "records/s")], samples)
+
+
+def _file_runs(
+    folder: Path, calls: to_file.Calls, rounds: int, what: str, progress: Progress
+) -> dict[str, list[Written]]:
+    numbers = count()
+
+    def fresh() -> Path:
+        return folder / f"{next(numbers)}.log"
+
+    runs = in_turn(
+        {_STDLIB: lambda: to_file.by_stdlib(fresh(), calls), _ASYNCLOG: lambda: to_file.by_asynclog(fresh(), calls)},
+        rounds,
+        lambda text: progress.step(f"{what}: {text}"),
+    )
+    lines = runs[_STDLIB][0].lines
+    if any(one.lines != lines for taken in runs.values() for one in taken):
+        raise AssertionError(f"{what}: not the same lines")
+    return runs
+
+
+def _calls(records: int, info: ExcInfo | None) -> to_file.Calls:
+    def plain(logger: Any) -> None:
+        for number in range(records):
+            logger.error("user %s failed %d", "bob", number)
+
+    def exceptions(logger: Any) -> None:
+        for number in range(records):
+            logger.error("order %d failed", number, exc_info=info)
+
+    return plain if info is None else exceptions
+
+
+# -- mails ---------------------------------------------------------------------------------------
+
+
+def _mails(info: ExcInfo, scale: Scale, rounds: int, progress: Progress) -> Result:
+    mails = scale.of(1_000, 150)
+    body = "order 1 failed\n" + "".join(traceback.format_exception(*info))
+    payload = to_mail.ready_payload(body)
+    bare = "bare aiosmtplib loop, bytes ready"
+    with MailServer() as server:
+        runs = in_turn(
+            {
+                bare: lambda: to_mail.by_bare_loop(server, mails, payload),
+                "aiosmtplib loop, an EmailMessage each": lambda: to_mail.by_message_loop(server, mails, body),
+                "smtplib, a connection each, as SMTPHandler": lambda: to_mail.by_smtplib(server, mails, body),
+                _ASYNCLOG: lambda: to_mail.by_asynclog(server, mails, info),
+            },
+            rounds,
+            lambda text: progress.step(f"mails: {text}"),
+        )
+        taken = len(server.mails())
+    expected = rounds * (4 * mails + 1)  # asynclog sends one more, to warm up
+    if taken != expected:
+        raise AssertionError(f"{taken} of {expected} mails arrived")
+    rows: list[tuple[str, list[float | str | None]]] = []
+    samples, rates = {}, {}
+    for name, some in runs.items():
+        rate = Spread.of([mails / one.seconds for one in some])
+        cpu = Spread.of([one.cpu / mails * 1e6 for one in some])
+        relative = ratios([one.seconds for one in runs[bare]], [one.seconds for one in some])
+        rows.append((name, [rate.middle, str(rate), relative.middle, cpu.middle]))
+        rates[name] = (rate.middle, rate.low, rate.high)
+        samples[f"mail: {name}"] = {"mails/s": rate.sample(), "CPU, µs": cpu.sample(), "× bare": relative.sample()}
+    table = Table(
+        "Mails a second, one a record",
+        [Column("mails/s", 0), Column("from … to", None), Column("× the bare loop's"), Column("CPU, µs")],
+        rows,
+        note="Medians. The server is a process of its own. asynclog captures the exception, prints it, makes the mail"
+        " and counts its outcome; the bare loop sends the same bytes over and over.",
+        key="worker_mails",
+    )
+    claim = Claim(
+        "Mails a second, one a record: at least 0.9 × a bare loop over one aiosmtplib connection",
+        samples[f"mail: {_ASYNCLOG}"]["× bare"]["median"],
+        0.9,
+        "×",
+        at_least=True,
+    )
+    return Result([table], [claim], [_picture("worker_mails", rates, "mails/s")], samples)
+
+
+def _picture(name: str, rows: dict[str, tuple[float, float, float]], unit: str) -> Picture:
+    def draw(file: Any, dark: bool) -> None:
+        from benchmarks import pictures
+
+        pictures.bars(file, dark, rows, unit=unit)
+
+    captions = {
+        "worker_files": "Records a second from the call to the disk, with the spread of the rounds.",
+        "worker_mails": "Mails a second over loopback, one a record, with the spread of the rounds.",
+    }
+    return Picture(name, captions[name], draw)

@@ -1,0 +1,95 @@
+"""README and docs show exactly what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import documents, readme, report
+from tests.benchmarks.test_report import MACHINE, made
+
+EMPTY = "before\n\n<!-- benchmarks: {} -->\nold\n<!-- /benchmarks -->\n\nafter\n"
+
+
+@pytest.mark.parametrize("page", readme.PAGES, ids=str)
+def test_a_page_shows_the_numbers_that_were_measured_and_no_others(page: Path):
+    text = (readme.ROOT / page).read_text("utf-8")
+    assert "<!-- benchmarks: " in text
+    assert readme.fill(text, readme.read(), page) == text
+
+
+def test_the_pictures_that_pages_show_are_there():
+    for one in (one for run in readme.read() for one in run.values()):
+        for picture in one["pictures"]:
+            for theme in documents.THEMES:
+                assert (readme.ROOT / readme.IMAGES / f"{picture['name']}-{theme}{picture['suffix']}").exists()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(EMPTY.format("table plain"), "utf-8")
+    (tmp_path / "docs/benchmarks.md").write_text(EMPTY.format("all"), "utf-8")
+    return tmp_path
+
+
+def reports(tmp_path: Path, **options: bool) -> list[Path]:
+    folders = [tmp_path / "report-3.11", tmp_path / "report-3.13"]
+    for folder, python in zip(folders, ("CPython 3.11.7", "CPython 3.13.0"), strict=True):
+        one = made(**options)
+        one.machine.update(python=python)
+        report.write([one], folder)
+    return folders
+
+
+def test_a_report_is_taken_over_with_its_tables_and_pictures(checkout: Path):
+    written = readme.write(reports(checkout), checkout)
+    text = (checkout / "README.md").read_text("utf-8")
+    assert "| **asynclog** | **1.23** |" in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert 'srcset="images/shape-dark.svg"' in (checkout / "docs/benchmarks.md").read_text("utf-8")
+    assert (checkout / "docs/images/shape-light.svg").read_bytes() == b"<svg/>"
+    assert checkout / "README.md" in written
+
+
+def test_taking_it_over_again_changes_nothing(checkout: Path):
+    folders = reports(checkout)
+    readme.write(folders, checkout)
+    before = (checkout / "README.md").read_bytes()
+    assert checkout / "README.md" not in readme.write(folders, checkout)
+    assert (checkout / "README.md").read_bytes() == before
+
+
+def test_claims_stand_with_a_column_for_each_python_and_missed_ones_are_marked(checkout: Path):
+    (checkout / "README.md").write_text(EMPTY.format("claims"), "utf-8")
+    readme.write(reports(checkout), checkout)
+    text = (checkout / "README.md").read_text("utf-8")
+    assert "| CPython 3.11.7 | CPython 3.13.0 |" in text
+    assert text.count("**missed:** 5 × (at most 4 ×)") == 2
+    assert "| Held | at most 20 % | 10 % | 10 % |" in text
+
+
+def test_a_quick_run_is_not_shown(checkout: Path):
+    with pytest.raises(readme.NotForShowError, match="quick run"):
+        readme.write(reports(checkout, quick=True), checkout)
+    assert "old" in (checkout / "README.md").read_text("utf-8")
+
+
+def test_an_empty_report_is_not_shown(checkout: Path):
+    with pytest.raises(readme.NotForShowError, match="has no results.json"):
+        readme.write([checkout / "nowhere"], checkout)
+
+
+def test_a_page_that_asks_for_what_was_not_measured_is_an_error(checkout: Path):
+    with pytest.raises(KeyError, match="no table 'storm'"):
+        readme.fill(EMPTY.format("table storm"), [{"hot_path": documents.of(made())}], Path("README.md"))
+
+
+def test_samples_are_left_to_the_report(checkout: Path):
+    readme.write(reports(checkout), checkout)
+    (run, _) = readme.read(checkout)
+    assert run["hot_path"]["samples"] == {}
+    assert run["hot_path"]["machine"]["commit"] == MACHINE["commit"]
