@@ -179,7 +179,9 @@ def _python(run: Run) -> str:
 
 def _machine(run: Run) -> str:
     machine = next(iter(run.values()))["machine"]
+    load = "" if machine["load"] is None else f"; load average before {machine['load']:.2f}"
     return (
         f"{machine['python']}, {machine['cores']} cores of {machine['cpu']}, {machine['system'].split()[0]},"
-        f" asynclog {machine['asynclog']}{' at ' + machine['commit'] if machine['commit'] else ''}, {machine['date']}."
+        f" asynclog {machine['asynclog']}{' at ' + machine['commit'] if machine['commit'] else ''},"
+        f" {machine['date']}{load}."
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import errors, hot_path, peers
-from benchmarks.hot_path import calls, instructions, memory, rounds, show
+from benchmarks.hot_path import calls, instructions, memory, promises, rounds, show
 from benchmarks.peers.base import Call, Destination, ExcInfo, Facts, Peer
 
 
@@ -170,7 +170,7 @@ def measured(tmp_path: Path):
 
 
 def test_claims_follow_from_the_numbers(measured: hot_path.Measured):
-    least, share, bare, ten, frame, crowd = show.claims(measured)
+    least, share, bare, ten, frame, crowd = promises.claims(measured)
     assert least.measured == pytest.approx(0.5 / 0.4)
     assert not least.holds
     assert "prepare() off adds 0.40 µs, asynclog 0.50 µs" in least.why_not
