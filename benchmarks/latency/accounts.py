@@ -43,7 +43,13 @@ class Account:
 
 
 def account(
-    contender: Contender, raised: int, mails: Sequence[Mail], stderr: str, stats: Mapping[str, Any] | None
+    contender: Contender,
+    raised: int,
+    mails: Sequence[Mail],
+    stderr: str,
+    stats: Mapping[str, Any] | None,
+    *,
+    exits: bool,
 ) -> Account:
     """Account for a contender.
 
@@ -53,19 +59,27 @@ def account(
         mails: Its distinct mails.
         stderr: What its process printed.
         stats: What `asynclog.stats` said last; ``None`` for the others, or if it was killed before.
+        exits: Whether exit functions ran in its process. asynclog says what is left in one of them;
+            else its last counts are all that is known.
     """
     if contender is ASYNCLOG:
-        return _asynclog(raised, mails, stderr, stats)
-    reported = stderr.count(_FAILED) if contender in {DIRECT, PAIR} else 0
+        return _asynclog(raised, mails, stderr, stats, exits=exits)
     if contender in {NOWHERE, AGAIN}:
-        return Account(raised, len(mails), 0, raised, {} if not mails else {"no mail came": (len(mails), 0)})
+        return Account(raised, len(mails), 0, 0, {"no mail came": (len(mails), 0)} if mails else {})
+    reported = stderr.count(_FAILED) if contender in {DIRECT, PAIR} else 0
     return Account(raised, len(mails), len(mails), reported, {})
 
 
-def _asynclog(raised: int, mails: Sequence[Mail], stderr: str, stats: Mapping[str, Any] | None) -> Account:
+def _asynclog(
+    raised: int, mails: Sequence[Mail], stderr: str, stats: Mapping[str, Any] | None, *, exits: bool
+) -> Account:
     if stats is None:
         told = sum(mail.count for mail in mails)
-        return Account(raised, len(mails), told, 0, {"it was killed before it could count": (raised, told)})
-    known = trial.asynclog_account(raised, mails, stats, stderr)
+        return Account(
+            raised, len(mails), told, 0, {"raised = told; it was killed before it could count": (raised, told)}
+        )
+    # What is left is written in a line on stderr by an exit function.
+    said = stderr if exits or not stats["pending"] else f"asynclog: {stats['pending']} records left"
+    known = trial.asynclog_account(raised, mails, stats, said)
     broken = {text: sides for text, sides in known.checks.items() if sides[0] != sides[1]}
     return Account(raised, known.mails, known.announced, sum(known.rest.values()), broken)

@@ -79,11 +79,9 @@ class Cell:
 class _Served:
     """A server with one contender's app."""
 
-    def __init__(
-        self, server: Server, contender: Contender, mail_port: int, folder: Path, timing: Timing
-    ) -> None:
+    def __init__(self, server: Server, contender: Contender, mail_port: int, folder: Path, timing: Timing) -> None:
         self.contender = contender
-        settings = Settings(contender.key, mail_port, str(folder), timing.exit_timeout, timing.grace)
+        settings = Settings(contender.key, mail_port, str(folder), timing.exit_timeout, timing.grace, server.exits)
         # Bound here and handed over: a port that was looked up can be taken by another program.
         with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
             self.port: int = listening.getsockname()[1]
@@ -122,7 +120,9 @@ class _Load:
         if "ready" in said:
             self._ready.set()
             return
-        self._samples = [Sample(*row, raises=True) for row in said["samples"]]
+        self._samples = [
+            Sample(app, due, late, latency, status, raises=True) for app, due, late, latency, status in said["samples"]
+        ]
 
     def begin(self, ports: Sequence[int], timing: Timing, seed: int) -> float:
         """Start it; return when the first request is due, on the monotonic clock that all processes share."""
@@ -173,7 +173,7 @@ def run(server: Server, state: State, contenders: Sequence[Contender], timing: T
         _end(apps, timing)
         mail.child.ask_to_end(None)
         mail.child.wait()
-        accounts = {app.contender.key: _account(app, folder, mails) for app in apps}
+        accounts = {app.contender.key: _account(server, app, folder, mails) for app in apps}
     return Cell(server, state, contenders, timing, samples, accounts, memory, cpu, busy)
 
 
@@ -215,9 +215,9 @@ def _end(apps: Sequence[_Served], timing: Timing) -> None:
         app.child.kill()
 
 
-def _account(app: _Served, folder: Path, mails: Sequence[Mail]) -> Account:
+def _account(server: Server, app: _Served, folder: Path, mails: Sequence[Mail]) -> Account:
     key = app.contender.key
     _, raised = read_raised(folder, key)
     path = stats_path(folder, key)
     stats = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    return account(app.contender, raised, mails_of(key, mails), app.child.stderr(), stats)
+    return account(app.contender, raised, mails_of(key, mails), app.child.stderr(), stats, exits=server.exits)

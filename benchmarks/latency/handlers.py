@@ -86,7 +86,5 @@ def _logbook(settings: Settings) -> Attached:
 def _asynclog(settings: Settings) -> Attached:
     import asynclog
 
-    handler = asynclog.wrap(
-        _smtp_handler(settings), digest_interval=(10, 60), exit_timeout=settings.exit_timeout
-    )
+    handler = asynclog.wrap(_smtp_handler(settings), digest_interval=(10, 60), exit_timeout=settings.exit_timeout)
     return Attached(handler, stats=StatsAtExit(settings, asynclog.stats))

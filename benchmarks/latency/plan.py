@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asynclog.trial.plan import Due
@@ -37,7 +37,7 @@ LOGBOOK = Contender(
     "logbook",
     "Logbook, threaded",
     "Logbook's ThreadedWrapperHandler(MailHandler) behind its RedirectLoggingHandler: a mail for each error, an "
-    "unbounded queue of live tracebacks; no timeout on the connection, and its thread ends at the first mail that fails",
+    "unbounded queue of live tracebacks; no timeout on the connection, and its thread ends with the first failed mail",
 )
 ASYNCLOG = Contender(
     "asynclog",
@@ -64,12 +64,15 @@ class Server:
         label: Names it to people.
         arguments: For this Python; ``{fd}`` stands for the listening socket's descriptor.
         needs: Modules that must be installed.
+        exits: Whether it runs the exit functions of its app's process when it is ended. Where not, the
+            lifespan's end is the last that an app hears, and asynclog drains there.
     """
 
     key: str
     label: str
     arguments: tuple[str, ...]
     needs: tuple[str, ...]
+    exits: bool = True
 
     @property
     def installed(self) -> bool:
@@ -84,12 +87,15 @@ _QUART = "benchmarks.latency.quart_app:create_app"
 SERVERS = (
     Server("gthread", "Flask, gunicorn gthread", (*_GUNICORN, "-k", "gthread", _FLASK), ("flask", "gunicorn")),
     Server("gevent", "Flask, gunicorn gevent", (*_GUNICORN, "-k", "gevent", _FLASK), ("flask", "gunicorn", "gevent")),
-    Server("hypercorn", "Quart, hypercorn", ("hypercorn", "--bind", "fd://{fd}", f"{_QUART}()"), ("quart", "hypercorn")),
+    Server(
+        "hypercorn", "Quart, hypercorn", ("hypercorn", "--bind", "fd://{fd}", f"{_QUART}()"), ("quart", "hypercorn")
+    ),
     Server(
         "uvicorn",
         "Quart, uvicorn",
         ("uvicorn", "--fd", "{fd}", "--factory", "--no-access-log", "--log-level", "warning", _QUART),
         ("quart", "uvicorn"),
+        exits=False,  # it raises SIGTERM again, with the system's own handler
     ),
 )
 
@@ -150,13 +156,3 @@ def requests(timing: Timing, apps: int, seed: int) -> Iterator[Due]:
         draw.shuffle(order)
         for slot, app in enumerate(order):
             yield Due((number + slot / apps) / timing.rate, app, raises=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """What a run measures: every server in every state."""
-
-    servers: Sequence[Server]
-    states: Sequence[State]
-    contenders: Sequence[Contender]
-    timing: Timing

@@ -27,7 +27,7 @@ def create_app() -> Quart:
     attached = attach(settings)
     put_on(app.logger, attached)
     app.extensions["attached"] = attached
-    if settings.kind == ASYNCLOG.key:
+    if settings.kind == ASYNCLOG.key and not settings.exits:
         from asynclog.integrations.quart import drain_at_shutdown
 
         drain_at_shutdown(app)
@@ -45,7 +45,7 @@ def create_app() -> Quart:
 
 
 def _end_in_order(app: Quart, attached: Attached) -> None:
-    """Drain at the end of the lifespan, since uvicorn runs no exit functions, and leave the counts then."""
+    """Drain what is not asynclog's at the end of the lifespan, and leave asynclog's counts as they are then."""
     inner = app.asgi_app
 
     async def outer(scope: Any, receive: Any, send: Any) -> None:

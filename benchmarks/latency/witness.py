@@ -32,6 +32,7 @@ class Settings:
         folder: Where it leaves what it knows.
         exit_timeout: asynclog's, in seconds.
         grace: Seconds that it has to end.
+        exits: Whether exit functions will run in its process.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Settings:
     folder: str
     exit_timeout: float
     grace: float
+    exits: bool
 
     @classmethod
     def of_process(cls) -> Settings:
