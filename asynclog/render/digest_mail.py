@@ -97,7 +97,7 @@ class DigestRenderer:
         return self._finished(self._headers(digest, self._subject(digest), batch_id), text, None, digest)
 
     def _fitting(self, maker: ViewMaker, headers: list[tuple[str, str]], digest: Digest, room: int) -> Mail:
-        limits = self._limits
+        limits = _that_bite(self._limits, digest)
         failed = False
         for _ in range(_ATTEMPTS):
             view = maker.make(limits)
@@ -196,6 +196,13 @@ class DigestRenderer:
             more=len(digest.groups) - 1,
         )
         return subject if self._redactor is None else self._redactor.text(subject)
+
+
+def _that_bite(limits: Limits, digest: Digest) -> Limits:
+    """Return limits no wider than what there is, so that the first smaller ones give a smaller mail."""
+    longest = max((len(item.text) for group in digest.groups for item in group.items), default=0)
+    text = min(limits.text, max(3 * longest, 300))  # a group's later records have a third of it each
+    return dataclasses.replace(limits, groups=min(limits.groups, max(len(digest.groups), 1)), text=text)
 
 
 def _least_size(text: str) -> int:
