@@ -141,7 +141,7 @@ class Timing:
 
 
 FULL = Timing(rate=30.0, cold=2.0, seconds=38.0, patience=5.0, grace=8.0, exit_timeout=5.0)
-QUICK = Timing(rate=30.0, cold=1.0, seconds=3.0, patience=1.5, grace=3.5, exit_timeout=2.0)
+QUICK = Timing(rate=30.0, cold=1.0, seconds=3.0, patience=1.5, grace=3.7, exit_timeout=2.6)
 
 
 def requests(timing: Timing, apps: int, seed: int) -> Iterator[Due]:

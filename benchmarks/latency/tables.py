@@ -39,7 +39,8 @@ class Numbers:
         for server in dict.fromkeys(cell.server for cell in self.cells):
             numbers = [number for number, cell in enumerate(self.cells) if cell.server is server]
             found += [self._latencies(numbers), self._accounts(numbers)]
-        return [*found, self._cold(), self._machine()]
+        notes = [(one.label, [one.note]) for one in self.contenders]
+        return [*found, self._cold(), self._machine(), Table("What each does", [Column("", None)], notes)]
 
     def _overview(self) -> Table:
         """Make the table for those who read only one."""
@@ -67,8 +68,7 @@ class Numbers:
             ],
             rows,
             note=f"All servers together: {servers}. {timing.rate:g} requests a second to each app, counted from when "
-            f"each was due; a client gives up after {timing.patience:g} s. "
-            + " ".join(f"{one.label}: {one.note}." for one in self.contenders if one.note),
+            f"each was due; a client gives up after {timing.patience:g} s.",
             key="request_latency",
         )
 
