@@ -29,7 +29,7 @@ from benchmarks.latency.tables import Numbers
 from benchmarks.result import Progress, Result, Scale
 
 TITLE = "Request latency while the mail server is healthy, slow, refusing and silent"
-MINUTES = (14, 0.8)
+MINUTES = (15, 0.8)
 
 _DESCRIPTORS = 8192
 

@@ -14,7 +14,7 @@ def pictures(cells: Sequence[Cell]) -> list[Picture]:
     """Make one over time for each server, and one of percentiles for each state."""
     found = []
     for server in dict.fromkeys(cell.server for cell in cells):
-        own = [cell for cell in cells if cell.server is server]
+        own = [cell for cell in cells if cell.server == server]
 
         def over_time(file: Any, dark: bool, own: Sequence[Cell] = own) -> None:
             _over_time(file, dark, own)
@@ -22,7 +22,7 @@ def pictures(cells: Sequence[Cell]) -> list[Picture]:
         caption = f"{server.label}: every request, at the time it was due; crosses: failed, no answer in time"
         found.append(Picture(f"request_latency-{server.key}", caption, over_time))
     for state in dict.fromkeys(cell.state for cell in cells):
-        series = _together([cell for cell in cells if cell.state is state])
+        series = _together([cell for cell in cells if cell.state == state])
 
         def curves(file: Any, dark: bool, series: Mapping[str, Sequence[float]] = series) -> None:
             from benchmarks.pictures import percentile_curves
@@ -49,7 +49,7 @@ def _over_time(file: Any, dark: bool, cells: Sequence[Cell]) -> None:
     from benchmarks import pictures as style
 
     first = cells[0]
-    shown = [one for one in first.contenders if one is not AGAIN]
+    shown = [one for one in first.contenders if one != AGAIN]
     length = first.timing.cold + first.timing.seconds
     made, panels, colours = style.figure(dark, height=0.6 + 1.15 * len(shown), rows=len(shown))
     colour = style.colours_of([one.label for one in shown], colours)

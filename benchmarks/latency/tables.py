@@ -37,7 +37,7 @@ class Numbers:
         """Make the tables."""
         found = [self._overview(), self._ratios()]
         for server in dict.fromkeys(cell.server for cell in self.cells):
-            numbers = [number for number, cell in enumerate(self.cells) if cell.server is server]
+            numbers = [number for number, cell in enumerate(self.cells) if cell.server == server]
             found += [self._latencies(numbers), self._accounts(numbers)]
         notes = [(one.label, [one.note]) for one in self.contenders]
         return [*found, self._cold(), self._machine(), Table("What each does", [Column("", None)], notes)]
@@ -49,7 +49,7 @@ class Numbers:
         for contender in self.contenders:
             values: list[float | str | None] = []
             for state in states:
-                own = [cell for cell in self.cells if cell.state is state]
+                own = [cell for cell in self.cells if cell.state == state]
                 times = sorted(cell.waited(one) for cell in own for one in cell.of(contender))
                 values.append(percentile(times, 0.99) * _MS)
             requests = sum(one[contender.key].requests for one in self.latencies)
@@ -98,7 +98,8 @@ class Numbers:
             rows,
             note="Spread: how far above itself the app that logs nowhere is found: the upper end of where it lies in "
             "19 of 20 runs put together by chance from its seconds, or its two copies' ratio if that is more. "
-            f"Within: up to {BOUND:.2f}, or inside the spread.",
+            f"Within: up to {BOUND:.2f}, or inside the spread. Each cell has "
+            f"{self.latencies[0][ASYNCLOG.key].requests:,} requests to each app.",
             key="request_latency_ratios",
         )
 
