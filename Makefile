@@ -35,7 +35,7 @@ wheel: $(VENV)/.dev ## Build the wheel into dist/
 	$(BIN)/python -m build --quiet --wheel --outdir dist .
 
 clean: ## Remove everything that was set up or built
-	rm -rf $(VENV) dist build demo-report benchmarks/report benchmarks/report-* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build demo-report bench-report benchmarks/report benchmarks/report-* .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

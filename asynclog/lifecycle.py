@@ -117,8 +117,6 @@ class Lifecycle:
         """Start the lanes; called on the loop."""
         self.spawn = spawn
         self._drain.begin()
-        if self._owner.sends_mail:
-            worker.load_mail_library()
         self._start_lanes()
 
     def start_new_lanes(self) -> None:

@@ -90,11 +90,6 @@ class QueueListener(logging.handlers.QueueListener):
         """Seconds that the interpreter's end may take for what is left."""
         return self.options.exit_timeout
 
-    @property
-    def sends_mail(self) -> bool:
-        """Whether a lane needs the mail library."""
-        return any(getattr(lane.sink, "sends_mail", False) for lane in self.lanes)
-
     def add_handlers(self, handlers: Iterable[logging.Handler], **mail_options: Any) -> None:
         """Open a lane for each handler or sink.
 

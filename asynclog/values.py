@@ -77,7 +77,7 @@ Queued: TypeAlias = "Entry | dict[str, Any]"
 def texts_size(queued: Queued) -> int:
     """Return the estimated bytes of an entry beyond a record's kilobyte."""
     if type(queued) is not dict:
-        return queued[2] - RECORD_SIZE  # type: ignore[index, no-any-return]
+        return queued[2] - RECORD_SIZE  # type: ignore[index]
     carried = queued["stack_info"]
     if carried is None:
         return 0

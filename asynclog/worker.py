@@ -44,17 +44,10 @@ _STALL = 1.0
 _RESTART_DELAY = 1.0
 _LONGEST_RESTART_DELAY = 60.0
 _MAX_WARM_UP = 10.0
-#: What deliveries by mail import, besides what this package imports anyway.
-MAIL_LIBRARIES = ("aiosmtplib", "asynclog.render.digest_mail", "jinja2")
 
 
 class Drained(Protocol):
     """What the worker asks of a listener."""
-
-    @property
-    def sends_mail(self) -> bool:
-        """Whether the mail library has to be loaded."""
-        ...
 
     def drain(self, seconds: float) -> bool:
         """Work for a slice; say whether there is more."""
@@ -234,16 +227,6 @@ class Worker:
             else:
                 await self._sleep()
 
-    def load_mail_library(self) -> None:
-        """Import the mail library for a listener that came after the warm-up, while forks are put off."""
-        if any(name not in sys.modules for name in MAIL_LIBRARIES):
-            self._warm_up_ends = time.monotonic() + _MAX_WARM_UP
-            try:
-                for name in MAIL_LIBRARIES:
-                    importlib.import_module(name)
-            finally:
-                self._warm_up_ends = 0.0
-
     async def _give_way(self, seconds: float) -> None:
         """Let the lanes run, and notice it when one of them doesn't give the loop back."""
         back_at = time.monotonic() + seconds
@@ -332,9 +315,6 @@ def _warm_up() -> None:
     import anyio
 
     _ = anyio.CancelScope  # anyio loads its backend and its submodules late
-    if any(listener.sends_mail for listener in worker.listeners):
-        for name in MAIL_LIBRARIES:
-            importlib.import_module(name)
     with contextlib.suppress(ImportError):
         importlib.import_module("_suggestions")  # the traceback module imports it late, from 3.13 on
 

@@ -20,6 +20,7 @@ from asynclog.queue import RecordQueue
 from asynclog.sinks import base
 from asynclog.sinks.base import Sink
 from asynclog.sinks.convert import sends_mail
+from asynclog.sinks.smtp import load_libraries
 from asynclog.wrappers import LateHandler, Several, find_wrapper, remember
 
 
@@ -61,6 +62,8 @@ def wrap(*wrapped: logging.Handler, handlers: Iterable[logging.Handler] = (), **
     if is_disabled():
         return cast("QueueHandler", _pass_through(given))
     if found is None:
+        if given.may_send_mail():
+            load_libraries()  # and not with the first record, on its caller's path
         return _wrap_late(given, keywords)
     return _wrap_known(found, keywords)
 

@@ -67,6 +67,7 @@ def test_console_block_names_what_is_there(where: str, commands: str):
                 timeout=60,
             )
             assert done.returncode == 0, f"{where}: {command}: {done.stderr}"
+            assert all(word in done.stdout for word in words[1:] if word.startswith("--")), f"{where}: {command}"
         else:
             assert words[:2] == ["pip", "install"], f"{where}: don't know how to check {command!r}"
             assert words[2].startswith("asynclog-shipper"), command

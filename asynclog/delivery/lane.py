@@ -139,7 +139,7 @@ class Lane:
     def end_slice(self) -> None:
         """Set to work on what a slice brought."""
         self.intake.end_slice()
-        self.wake()
+        self.runner.look(self.clock.monotonic())
 
     def remaining(self) -> int:
         """Return how many records are not settled."""

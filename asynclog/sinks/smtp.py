@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,18 @@ _UNSET: Any = UNSET
 _BATCH_RECORDS = 1000
 #: Mail is for people: what comes within ten seconds of the first shares a mail.
 _BATCH_AGE = 10.0
+
+
+# What delivering by mail imports. Loaded when a sink is made and not by the worker at the first record:
+# among eight threads that compute, that one thread was not done with it before they were, 14 s later;
+# and no fork may happen meanwhile, since a child inherits the locks of imports that nobody in it ends.
+_LIBRARIES = ("aiosmtplib", "asynclog.render.digest_mail", "jinja2")
+
+
+def load_libraries() -> None:
+    """Import what delivering by mail needs, unless that was done."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
 
 
 class SMTPSink(Sink):
@@ -145,7 +158,8 @@ class SMTPSink(Sink):
         to = smtp_options.addresses("recipients", recipients)
         subjects = Subjects(template=subject, app=app, environment=environment)
         style = MailStyle(digest_interval, fingerprint, redact, context, lead_up, rich, templates)
-        from asynclog.render import mail as mails  # loads `email`: half of what `import asynclog` would take
+        load_libraries()
+        from asynclog.render import mail as mails
 
         renderer = mails.MailRenderer(
             from_.header, ", ".join(one.header for one in to), subjects, smtp_options.id_host(from_.mailbox), app
@@ -206,7 +220,8 @@ class SMTPSink(Sink):
         sink._remember(subject, app, environment, handler)
         sink._set_limits(digest, rate, burst)
         sink._set_style(style_of(style))
-        from asynclog.render import mail as mails  # loads `email`: half of what `import asynclog` would take
+        load_libraries()
+        from asynclog.render import mail as mails
 
         renderer = mails.MailRenderer(
             settings.from_header,

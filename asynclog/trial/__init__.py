@@ -1,1 +1,1 @@
-"""The demo: a real app, a load and a mail server that misbehaves, all on this machine."""
+"""Trials: a real app (the demo's, or the reader's own), a load and a mail server that misbehaves, on this machine."""

@@ -5,10 +5,7 @@ Flask's own `app.logger` logs an exception that no view handled; nothing here ca
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from logging.handlers import SMTPHandler
@@ -18,6 +15,7 @@ from typing import Any
 from flask import Flask, got_request_exception, render_template
 
 from asynclog.trial import shop
+from asynclog.trial.ending import CountsAtExit
 from asynclog.trial.plan import AGAIN, ASYNCLOG, NOWHERE, RAISING_PATH, STATS_PATH, STDLIB
 
 _PRODUCT_PAGE = """<!doctype html>
@@ -61,7 +59,7 @@ def create_app(kind: str, mail_port: int, exit_file: str, outage_file: str | Non
         return {"raised": errors.raised, "stats": _asynclog_stats() if kind == ASYNCLOG.key else None}
 
     # Held by the app, because `logging` holds its handlers weakly.
-    app.extensions["counts-at-exit"] = _CountsAtExit(exit_file, counts)
+    app.extensions["counts-at-exit"] = CountsAtExit(exit_file, counts)
     app.logger.propagate = False
     app.logger.addHandler(error_handler(kind, mail_port, storm=outage_file is not None))
     _add_pages(app, counts, shop.Database(None if outage_file is None else Path(outage_file)))
@@ -111,32 +109,3 @@ def _asynclog_stats() -> Any:
     import asynclog
 
     return asynclog.stats()
-
-
-class _CountsAtExit(logging.Handler):
-    """Writes the last counts when `logging.shutdown` closes it.
-
-    A handler, because that is the end that comes late enough: an ``atexit`` function of this module
-    would run before asynclog's, which was registered earlier, and so before its drain; `logging`
-    registered its own before either.
-    """
-
-    def __init__(self, path: str, counts: Callable[[], dict[str, Any]]) -> None:
-        super().__init__()
-        self._path = Path(path)
-        self._counts = counts
-
-    def close(self) -> None:
-        self._path.write_text(json.dumps(self._counts()), encoding="utf-8")
-        super().close()
-
-
-def end_with_the_demo() -> None:
-    """Have the server ended when the demo is gone, even if it was killed: its end of our stdin closes then."""
-
-    def watch() -> None:
-        while os.read(0, 1):
-            pass
-        os.kill(os.getppid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="demo-watch").start()

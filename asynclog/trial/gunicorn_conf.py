@@ -1,4 +1,4 @@
-"""How gunicorn serves each of the demo's apps; read with ``-c python:asynclog.trial.gunicorn_conf``.
+"""How gunicorn serves each app of a trial; read with ``-c python:asynclog.trial.gunicorn_conf``.
 
 A file and not command line arguments, because gunicorn ignores a name here that its version does
 not know yet.
@@ -11,7 +11,7 @@ from typing import Any
 worker_class = "gthread"
 workers = 1
 threads = 4
-# Never while it is measured: a stalled worker is what the demo shows, not what it hides.
+# Never while it is measured: a stalled worker is what a trial shows, not what it hides.
 timeout = 0
 graceful_timeout = 20
 worker_connections = 8000
@@ -21,7 +21,7 @@ control_socket_disable = True
 
 
 def post_worker_init(_: Any) -> None:
-    """End the server when the demo that started it is gone."""
-    from asynclog.trial.app import end_with_the_demo
+    """End the server when the trial that started it is gone."""
+    from asynclog.trial.ending import end_with_the_trial
 
-    end_with_the_demo()
+    end_with_the_trial()

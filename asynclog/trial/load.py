@@ -20,10 +20,11 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from asynclog.trial.plan import PLAIN_PATH, RAISING_PATH, Due, requests
+from asynclog.trial.plan import ONE_IN, PLAIN_PATH, RAISING_PATH, Due, requests
 
 _REPORT_EVERY = 0.25
 _CHUNK = 65_536
@@ -40,6 +41,7 @@ class Sample:
         latency: Seconds from when it was due until the whole answer was there, or it had failed.
         status: The answer's; 0 if there was none.
         raises: Whether the app was asked for what raises.
+        lenient: Whether any answer that is no error will do, also where it raises.
     """
 
     app: int
@@ -48,11 +50,52 @@ class Sample:
     latency: float
     status: int
     raises: bool
+    lenient: bool = False
 
     @property
     def failed(self) -> bool:
         """Whether the client did not get the answer that this app owes to this request."""
+        if self.lenient:
+            return not 200 <= self.status < 400
         return self.status != (500 if self.raises else 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the apps are asked for.
+
+    Attributes:
+        plain: Paths of requests that don't raise, taken in turn.
+        raising: Paths of those that do, taken in turn.
+        headers: Of every request.
+        raising_headers: Of those that raise, besides.
+    """
+
+    plain: tuple[str, ...] = (PLAIN_PATH,)
+    raising: tuple[str, ...] = (RAISING_PATH,)
+    headers: tuple[tuple[str, str], ...] = ()
+    raising_headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, order: Mapping[str, Any]) -> Asked:
+        """Read it from JSON."""
+
+        def pairs(name: str) -> tuple[tuple[str, str], ...]:
+            return tuple((header, value) for header, value in order[name])
+
+        return cls(tuple(order["plain"]), tuple(order["raising"]), pairs("headers"), pairs("raising_headers"))
+
+    def request(self, due: Due, port: int) -> bytes:
+        """Return a request's bytes."""
+        paths = self.raising if due.raises else self.plain
+        fields = {"host": ("Host", f"127.0.0.1:{port}")}
+        for name, value in (*self.headers, *(self.raising_headers if due.raises else ()), ("Connection", "close")):
+            fields[name.lower()] = (name, value)
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.values())
+        return f"GET {paths[due.number % len(paths)]} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+
+
+DEMO = Asked()
 
 
 class _Exchange:
@@ -64,11 +107,10 @@ class _Exchange:
 
     __slots__ = ("answer", "due", "late", "request", "sock")
 
-    def __init__(self, due: Due, late: float, port: int) -> None:
+    def __init__(self, due: Due, late: float, request: bytes) -> None:
         self.due = due
         self.late = late
-        path = RAISING_PATH if due.raises else PLAIN_PATH
-        self.request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode("ascii")
+        self.request = request
         self.answer = b""
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.setblocking(False)
@@ -100,6 +142,7 @@ class OpenLoop:
     Args:
         ports: Of the apps, on 127.0.0.1, by number.
         plan: What to send, by rising due time.
+        asked: What each request asks for.
         patience: Seconds from its due time after which a request is given up.
         tell: Called with the samples since the last call, and for each app the number of requests
             that wait for an answer and the age of the oldest in seconds; a few times a second.
@@ -113,10 +156,12 @@ class OpenLoop:
         *,
         patience: float,
         tell: Callable[[list[Sample], list[tuple[int, float]]], None],
+        asked: Asked = DEMO,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ports = ports
         self._plan = iter(plan)
+        self._asked = asked
         self._patience = patience
         self._tell = tell
         self._clock = clock
@@ -168,7 +213,7 @@ class OpenLoop:
 
     def _send(self, due: Due) -> None:
         port = self._ports[due.app]
-        exchange = _Exchange(due, self._clock() - self._start - due.at, port)
+        exchange = _Exchange(due, self._clock() - self._start - due.at, self._asked.request(due, port))
         self._waiting[exchange] = None
         code = exchange.sock.connect_ex(("127.0.0.1", port))
         if code not in {0, errno.EINPROGRESS}:
@@ -232,7 +277,11 @@ def _print(done: list[Sample], waiting: list[tuple[int, float]]) -> None:
 
 
 def main() -> None:
-    """Run the load that a JSON object on stdin asks for: ports, rate, seconds, raising_from, start, patience."""
+    """Run the load that a JSON object on stdin asks for.
+
+    Its names: ``ports``, ``rate``, ``seconds``, ``raising_from``, ``share``, ``start``, ``patience``, and ``asked``
+    with the names of `Asked`; without ``asked`` and ``share``, what the demo asks for.
+    """
     sys.stdout.write('{"ready":true}\n')
     sys.stdout.flush()
     line = sys.stdin.readline()
@@ -240,8 +289,11 @@ def main() -> None:
         return  # the demo is gone
     order = json.loads(line)
     gc.disable()
-    plan = list(requests(order["rate"], order["seconds"], len(order["ports"]), raising_from=order["raising_from"]))
-    loop = OpenLoop(order["ports"], plan, patience=order["patience"], tell=_print)
+    share = order.get("share", 1 / ONE_IN)
+    ports = order["ports"]
+    plan = list(requests(order["rate"], order["seconds"], len(ports), raising_from=order["raising_from"], share=share))
+    asked = Asked.of(order["asked"]) if "asked" in order else DEMO
+    loop = OpenLoop(ports, plan, patience=order["patience"], tell=_print, asked=asked)
     with contextlib.suppress(BrokenPipeError):  # the demo is gone
         loop.run(order["start"])
 

@@ -1,13 +1,16 @@
-"""The demo's mail server: aiosmtpd in a process of its own, switched by lines on stdin.
+"""A trial's mail server: aiosmtpd in a process of its own, switched by lines on stdin.
 
-It says on stdout, a JSON object a line, which port it has, that it switched, and every mail that it
-took. It ends when stdin does, so it never outlives the demo.
+It says on stdout, a JSON object a line, which ports it has (one, or as many as the first argument
+asks for), that it switched, and every mail that it took, with the number of the port. All ports
+behave alike; several tell apart whose a mail is where nothing in the mail does. It ends when stdin
+does, so it never outlives the trial.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 import logging
 import socket
@@ -127,29 +130,33 @@ def _say(**words: Any) -> None:
     sys.stdout.flush()
 
 
-def _took(sender: str, recipients: list[str], content: bytes) -> None:
+def _took(box: int, sender: str, recipients: list[str], content: bytes) -> None:
     _say(
         mail=base64.b64encode(content).decode("ascii"),
+        box=box,
         sender=sender,
         recipients=list(recipients),
         at=time.monotonic(),
     )
 
 
-async def _serve() -> None:
-    # What a dropped connection makes aiosmtpd and asyncio say is what the demo asked for.
+async def _serve(count: int) -> None:
+    # What a dropped connection makes aiosmtpd and asyncio say is what the trial asked for.
     logging.disable(logging.CRITICAL)
-    server = MailServer(_took)
-    await server.switch("healthy")
-    _say(port=server.port)
+    servers = [MailServer(functools.partial(_took, box)) for box in range(count)]
+    for server in servers:
+        await server.switch("healthy")
+    _say(ports=[server.port for server in servers])
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := (await commands.readline()).decode("ascii").strip():
-        await server.switch(line)
+        for server in servers:
+            await server.switch(line)
         _say(switched=line, at=time.monotonic())
-    server.close()
+    for server in servers:
+        server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

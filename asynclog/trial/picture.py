@@ -11,14 +11,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import waited
-from asynclog.trial.plan import APPS, ASYNCLOG, NOWHERE, PATIENCE, STDLIB
+from asynclog.trial.plan import PATIENCE
 from asynclog.trial.run import Outcome
-
-_TITLES = {
-    NOWHERE: "errors logged nowhere",
-    STDLIB: "errors through SMTPHandler",
-    ASYNCLOG: "errors through asynclog.wrap(SMTPHandler)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +76,12 @@ def draw(outcome: Outcome, theme: Theme, *, narrow: bool) -> bytes:
         A PNG.
     """
     figure = Figure(figsize=(4.3, 8.6) if narrow else (11, 8.4), dpi=170, facecolor=theme.paper, layout="constrained")
-    panels = figure.subplots(len(_TITLES), 1, sharex=True, sharey=True)
-    for axes, (app, title) in zip(panels, _TITLES.items(), strict=True):
-        number = APPS.index(app)
+    shown = [(number, app.title) for number, app in enumerate(outcome.apps) if app.title]
+    panels = figure.subplots(len(shown), 1, sharex=True, sharey=True)
+    for axes, (number, title) in zip(panels, shown, strict=True):
         own = [sample for sample in outcome.samples if sample.app == number]
         _frame(axes, outcome, theme, narrow=narrow)
-        _dots(axes, own, theme, narrow=narrow)
+        _dots(axes, own, outcome, theme, narrow=narrow)
         axes.set_title(title, loc="left", color=theme.ink, fontsize=9 if narrow else 11, pad=18)
     panels[-1].set_xlabel("seconds", color=theme.ink, fontsize=8 if narrow else 9)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -136,10 +130,15 @@ def _tick(seconds: float, _: int) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
-def _dots(axes: Any, own: list[Sample], theme: Theme, *, narrow: bool) -> None:
+def _dots(axes: Any, own: list[Sample], outcome: Outcome, theme: Theme, *, narrow: bool) -> None:
     kinds = (
         ("answered", theme.answered, ".", [s for s in own if not s.failed and not s.raises]),
-        ("raised an error, answered", theme.raised, ".", [s for s in own if not s.failed and s.raises]),
+        (
+            "logged an error, answered" if outcome.own else "raised an error, answered",
+            theme.raised,
+            ".",
+            [s for s in own if not s.failed and s.raises],
+        ),
         (f"failed: no answer within {PATIENCE:g} s, or a wrong one", theme.failed, "x", [s for s in own if s.failed]),
     )
     for label, colour, marker, some in kinds:

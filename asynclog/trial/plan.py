@@ -1,4 +1,4 @@
-"""What the demo does when: the apps, the mail server's states, and every request with its due time."""
+"""What a trial does when: the apps, the mail server's states, and every request with its due time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ PATIENCE = 10.0
 
 ONE_IN = 10
 """One request in this many raises."""
+
+_BLOCK = 10
 
 PLAIN_PATH = "/product/7"
 RAISING_PATH = "/checkout"
@@ -25,21 +27,31 @@ class App:
         key: Names it in addresses, files and results.
         label: Names it to people.
         mails: Whether it sends mail at all.
+        title: Heads its picture.
     """
 
     key: str
     label: str
     mails: bool
+    title: str = ""
 
 
-NOWHERE = App("nowhere", "no logging", mails=False)
+NOWHERE = App("nowhere", "no logging", mails=False, title="errors logged nowhere")
 # The same app once more: how far apart two runs of one and the same thing are is the only honest
 # measure of whether a difference between two different things means anything.
 AGAIN = App("again", "no logging, 2nd copy", mails=False)
-STDLIB = App("stdlib", "SMTPHandler", mails=True)
-ASYNCLOG = App("asynclog", "asynclog", mails=True)
+STDLIB = App("stdlib", "SMTPHandler", mails=True, title="errors through SMTPHandler")
+ASYNCLOG = App("asynclog", "asynclog", mails=True, title="errors through asynclog.wrap(SMTPHandler)")
 
 APPS = (NOWHERE, AGAIN, STDLIB, ASYNCLOG)
+
+# The reader's own app: the same four roles, which is what the keys say.
+OWN_APPS = (
+    App(NOWHERE.key, "no handlers", mails=False, title="without its handlers"),
+    App(AGAIN.key, "no handlers, 2nd copy", mails=False),
+    App(STDLIB.key, "own handlers", mails=True, title="with its own handlers"),
+    App(ASYNCLOG.key, "wrapped", mails=True, title="with the same handlers, after asynclog.install()"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +116,24 @@ class Due:
         at: Seconds after the start.
         app: Number of the app.
         raises: Whether the app is asked for what raises.
+        number: Of the round; the apps of one round are asked for the same.
     """
 
     at: float
     app: int
     raises: bool
+    number: int = 0
 
 
-def requests(rate: float, seconds: float, apps: int, *, raising_from: float = 0.0, seed: int = 7) -> Iterator[Due]:
+def requests(
+    rate: float,
+    seconds: float,
+    apps: int,
+    *,
+    raising_from: float = 0.0,
+    share: float = 1 / ONE_IN,
+    seed: int = 7,
+) -> Iterator[Due]:
     """Plan the requests of a run.
 
     Each round asks every app for the same, in evenly spaced slots, so that the two cores are never
@@ -125,15 +147,18 @@ def requests(rate: float, seconds: float, apps: int, *, raising_from: float = 0.
         apps: How many apps.
         raising_from: Seconds before which nothing is asked for that raises: a storm has to come out of
             the blue, or its first mail would join those about what raised a moment ago.
+        share: Of the rounds that raise, 0 to 1: exactly, and spread evenly over each ten.
         seed: Of the draw; runs with the same seed send the same.
     """
     draw = random.Random(seed)
     order = list(range(apps))
-    raising = 0
+    raising: set[int] = set()
     for number in range(round(rate * seconds)):
-        if number % ONE_IN == 0:
-            raising = number + draw.randrange(ONE_IN)
+        if number % _BLOCK == 0:
+            # What is due by the end of the block less what was by its beginning, so that no share is rounded away.
+            wanted = round((number + _BLOCK) * share) - round(number * share)
+            raising = {number + one for one in draw.sample(range(_BLOCK), wanted)}
         draw.shuffle(order)
-        raises = number == raising and number / rate >= raising_from
+        raises = number in raising and number / rate >= raising_from
         for slot, app in enumerate(order):
-            yield Due((number + slot / apps) / rate, app, raises)
+            yield Due((number + slot / apps) / rate, app, raises, number)

@@ -1,4 +1,4 @@
-"""The demo's report: one HTML file with everything in it; beside it the numbers as JSON and asynclog's mails."""
+"""A trial's report: one HTML file with everything in it; beside it the numbers as JSON and asynclog's mails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from asynclog._version import __version__
 from asynclog.trial import picture, words
 from asynclog.trial.accounts import Mail
-from asynclog.trial.plan import AGAIN, APPS, ASYNCLOG, NOWHERE, ONE_IN, PATIENCE, STDLIB
+from asynclog.trial.plan import ASYNCLOG, ONE_IN, PATIENCE, STDLIB
 from asynclog.trial.run import Outcome
 
 PAGE = "index.html"
@@ -80,6 +80,7 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "rate": outcome.rate,
         "database_down": outcome.outage,
+        "own_app": None if outcome.own is None else dataclasses.asdict(outcome.own),
         "faults": outcome.faults,
         "lateness": dict(zip(("p50", "p99", "worst"), outcome.measured.lateness, strict=True)),
         "states": {
@@ -117,13 +118,15 @@ def render(outcome: Outcome) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(duration=words.duration, ratio=words.ratio, spread=words.spread)
-    return environment.get_template("report.html.j2").render(
+    theirs, ours = (outcome.accounts[app.key] for app in (STDLIB, ASYNCLOG))
+    return environment.get_template("own_app.html.j2" if outcome.own else "report.html.j2").render(
         outcome=outcome,
-        apps=APPS,
-        nowhere=NOWHERE,
-        again=AGAIN,
-        stdlib=STDLIB,
-        asynclog=ASYNCLOG,
+        apps=outcome.apps,
+        stdlib=outcome.role(STDLIB),
+        asynclog=outcome.role(ASYNCLOG),
+        theirs=theirs,
+        account=ours,
+        rest=list(dict.fromkeys((*theirs.rest, *ours.rest))),
         one_in=ONE_IN,
         patience=PATIENCE,
         version=__version__,

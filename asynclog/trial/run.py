@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import resource
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from asynclog.trial.accounts import Account, Mail, asynclog_account, mails_of, nowhere_account, stdlib_account
+from asynclog.trial.accounts import Account, Mail, mails_of, owner_by_sender
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import Measured, measure, needless_failures
-from asynclog.trial.plan import APPS, ASYNCLOG, PATIENCE, STDLIB, Phase, outage, phases
-from asynclog.trial.servers import AppProcess, DemoError, LoadProcess, MailProcess
+from asynclog.trial.plan import APPS, ASYNCLOG, PATIENCE, App, Phase, phases
+from asynclog.trial.scene import DemoScene, OwnApp, Scene, Voice
+from asynclog.trial.servers import DemoError, LoadProcess, MailProcess, ServedApp
 
 _TICK = 0.5
 _LEAD = 0.5
@@ -27,7 +27,7 @@ _DESCRIPTORS = 8192
 
 
 class Terminated(BaseException):
-    """The demo was asked to end by a signal; the argument is its number."""
+    """The trial was asked to end by a signal; the argument is its number."""
 
 
 @dataclass
@@ -41,6 +41,8 @@ class Progress:
         samples: Requests that are done.
         waiting: For each app, the requests that wait and the age of the oldest in seconds.
         mails: What arrived, in order.
+        apps: The apps.
+        owner: Whose a mail is, as an app's key.
     """
 
     plan: tuple[Phase, ...]
@@ -49,13 +51,12 @@ class Progress:
     samples: list[Sample] = field(default_factory=list)
     waiting: list[tuple[int, float]] = field(default_factory=lambda: [(0, 0.0)] * len(APPS))
     mails: list[Mail] = field(default_factory=list)
+    apps: tuple[App, ...] = APPS
+    owner: Callable[[Mail], str] = owner_by_sender
 
 
-class View(Protocol):
+class View(Voice, Protocol):
     """Shows a run while it goes on."""
-
-    def say(self, text: str) -> None:
-        """Show one line."""
 
     def enter(self, progress: Progress) -> None:
         """Show that a phase has begun."""
@@ -80,6 +81,8 @@ class Outcome:
         stats: What `asynclog.stats` said just before the app was ended.
         outage: From when to when the shop's database was down, in seconds after the start of the
             load; ``None``: never.
+        apps: The apps.
+        own: What there is to say of the reader's own app; ``None``: it was the demo.
     """
 
     seconds: float
@@ -92,19 +95,26 @@ class Outcome:
     stderr: Mapping[str, str]
     stats: Mapping[str, Any]
     outage: tuple[float, float] | None = None
+    apps: tuple[App, ...] = APPS
+    own: OwnApp | None = None
+
+    def role(self, of: App) -> App:
+        """Return the app that has the role of one of the demo's."""
+        return next(app for app in self.apps if app.key == of.key)
 
     @property
     def faults(self) -> tuple[str, ...]:
         """What must not be: accounts that don't add up, requests that failed because of asynclog."""
         found = [
             f"{app.label}: {check}: {left:,} is not {right:,}"
-            for app in APPS
+            for app in self.apps
             for check, (left, right) in self.accounts[app.key].checks.items()
             if left != right
         ]
         needless = needless_failures(self.measured)
         if needless:
-            found.append(f"asynclog: {needless:,} requests failed that did not fail in the app that logs nowhere")
+            label = self.role(ASYNCLOG).label
+            found.append(f"{label}: {needless:,} requests failed that did not fail in the app that logs nowhere")
         return tuple(found)
 
 
@@ -121,14 +131,30 @@ def run(seconds: float, rate: float, view: View, *, storm: bool = False) -> Outc
         DemoError: A process could not be started, or ended on its own.
         Terminated: SIGTERM or SIGHUP came. No process is left, as with a `KeyboardInterrupt`.
     """
+    return perform(DemoScene(phases(seconds), storm=storm), seconds, rate, view)
+
+
+def perform(scene: Scene, seconds: float, rate: float, view: View) -> Outcome:
+    """Run a trial.
+
+    Args:
+        scene: What is put on trial.
+        seconds: As for `run`.
+        rate: As for `run`.
+        view: As for `run`.
+
+    Raises:
+        DemoError: As for `run`.
+        Terminated: As for `run`.
+    """
     with (
         _signals_end_it(),
         _descriptors(),
-        tempfile.TemporaryDirectory(prefix="asynclog-demo-") as folder,
+        tempfile.TemporaryDirectory(prefix=f"asynclog-{scene.name}-") as folder,
         contextlib.ExitStack() as children,
     ):
         try:
-            return _Run(seconds, rate, view, Path(folder), children, storm=storm).run()
+            return _Run(scene, seconds, rate, view, Path(folder), children).run()
         except BaseException:
             # From here on only cleaning up is left: another Ctrl-C must not break it off half-way.
             _ignore_signals()
@@ -140,65 +166,51 @@ class _Run:
 
     def __init__(
         self,
+        scene: Scene,
         seconds: float,
         rate: float,
         view: View,
         folder: Path,
         children: contextlib.ExitStack,
-        *,
-        storm: bool,
     ) -> None:
+        self._scene = scene
         self._view = view
         self._children = children
-        self._progress = Progress(phases(seconds))
-        self._outage = outage(self._progress.plan) if storm else None
-        raising_from = self._outage[0] if self._outage else 0.0
-        self._order = {"rate": rate, "seconds": seconds, "raising_from": raising_from, "patience": PATIENCE}
-        self._outage_file = folder / "outage.json" if storm else None
-        view.say("starting the mail server, four gunicorns and the load")
-        self._mail = MailProcess(folder, self._took)
+        self._progress = Progress(phases(seconds), apps=scene.apps, owner=scene.owner)
+        self._order = {**scene.order, "rate": rate, "seconds": seconds, "patience": PATIENCE}
+        scene.prepare(folder, view)
+        self._mail = MailProcess(folder, self._took, scene.boxes)
         children.enter_context(self._mail.child)
         self._load = LoadProcess(folder, self._hear)
         children.enter_context(self._load.child)
         self._mail.wait_until_ready()
-        self._apps: list[AppProcess] = []
-        for app in APPS:
-            self._apps.append(AppProcess(app, self._mail.port, folder, self._outage_file))
+        self._apps: list[ServedApp] = []
+        for app in scene.apps:
+            self._apps.append(scene.start(app, self._mail.ports))
             children.enter_context(self._apps[-1].child)
 
     def _took(self, said: dict[str, Any]) -> None:
         content = base64.b64decode(said["mail"])
-        self._progress.mails.append(Mail(said["at"], said["sender"], tuple(said["recipients"]), content))
+        self._progress.mails.append(Mail(said["at"], said["sender"], tuple(said["recipients"]), content, said["box"]))
 
     def _hear(self, said: dict[str, Any]) -> None:
         self._progress.waiting = said["waiting"]
         self._progress.samples.extend(
-            Sample(app, due, late, latency, status, bool(raises))
+            Sample(app, due, late, latency, status, bool(raises), self._scene.lenient)
             for app, due, late, latency, status, raises in said["done"]
         )
 
     def run(self) -> Outcome:
-        for app in self._apps:
-            app.warm_up(raising=self._outage is None)
+        self._scene.warm_up(self._apps, self._view)
         start = self._load.begin({**self._order, "ports": [app.port for app in self._apps]}, _LEAD)
-        self._announce_outage(start)
+        self._scene.begin(start, self._view)
         for phase in self._progress.plan:
             self._pass(phase, start)
         self._await_answers(start)
-        stats = next(app.counts()["stats"] for app in self._apps if app.app is ASYNCLOG)
+        stats = next(app.counts()["stats"] for app in self._apps if app.app.key == ASYNCLOG.key)
         self._view.say("ending the apps: what asynclog still has leaves now")
         self._end_all()
         return self._settle(start, stats)
-
-    def _announce_outage(self, start: float) -> None:
-        if self._outage is None or self._outage_file is None:
-            return
-        begins, ends = self._outage
-        # Renamed into place, because an app may look just now.
-        new = self._outage_file.with_suffix(".new")
-        new.write_text(json.dumps([start + begins, start + ends]), encoding="ascii")
-        new.replace(self._outage_file)
-        self._view.say(f"the shop's database will be down from {begins:.1f} s to {ends:.1f} s")
 
     def _pass(self, phase: Phase, start: float) -> None:
         progress = self._progress
@@ -240,8 +252,7 @@ class _Run:
     def _settle(self, start: float, stats: Mapping[str, Any]) -> Outcome:
         arrived = [replace(mail, at=mail.at - start) for mail in self._progress.mails]
         samples = tuple(sorted(self._progress.samples, key=lambda sample: sample.due))
-        keys = [app.key for app in APPS]
-        mails = {key: mails_of(key, arrived) for key in keys}
+        mails = {app.key: mails_of(app.key, arrived, self._scene.owner) for app in self._scene.apps}
         stderr = {app.app.key: app.child.stderr() for app in self._apps}
         return Outcome(
             seconds=self._order["seconds"],
@@ -249,21 +260,16 @@ class _Run:
             plan=self._progress.plan,
             samples=samples,
             measured=measure(self._progress.plan, samples),
-            accounts={app.app.key: _account(app, mails[app.app.key], stderr[app.app.key]) for app in self._apps},
+            accounts={
+                app.app.key: self._scene.account(app, mails[app.app.key], stderr[app.app.key]) for app in self._apps
+            },
             mails=mails,
             stderr=stderr,
             stats=stats,
-            outage=self._outage,
+            outage=self._scene.outage,
+            apps=self._scene.apps,
+            own=self._scene.own_app(),
         )
-
-
-def _account(app: AppProcess, mails: tuple[Mail, ...], stderr: str) -> Account:
-    counts = app.last_counts()
-    if app.app is STDLIB:
-        return stdlib_account(counts["raised"], mails, stderr)
-    if app.app is ASYNCLOG:
-        return asynclog_account(counts["raised"], mails, counts["stats"], stderr)
-    return nowhere_account(counts["raised"], mails)
 
 
 @contextlib.contextmanager

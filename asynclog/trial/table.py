@@ -15,7 +15,7 @@ from rich.text import Text
 
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import percentile, waited
-from asynclog.trial.plan import APPS, ASYNCLOG, STDLIB, App
+from asynclog.trial.plan import ASYNCLOG, STDLIB, App
 from asynclog.trial.run import Outcome, Progress, View
 from asynclog.trial.words import duration, ratio, spread, verdict
 
@@ -44,6 +44,10 @@ class Lines:
         """Show one line."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """Show one line."""
+        self.say(text)
+
     def enter(self, progress: Progress) -> None:
         """Show that a phase has begun."""
         if progress.phase:
@@ -62,6 +66,10 @@ class LiveTable:
     def say(self, text: str) -> None:
         """Show one line in the table's place."""
         self._live.update(Text(text), refresh=True)
+
+    def note(self, text: str) -> None:
+        """Show one line above the table, where it stays."""
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def enter(self, progress: Progress) -> None:
         """Show that a phase has begun."""
@@ -97,10 +105,10 @@ def _now(progress: Progress) -> Table:
     for title in ("p50", "p99", "worst", "waiting", "failed", "errors", "mails"):
         table.add_column(title, justify="right", no_wrap=True)
     samples = tuple(progress.samples)
-    senders = Counter(mail.sender.partition("@")[0] for mail in tuple(progress.mails))
-    for number, app in enumerate(APPS):
+    mails = Counter(map(progress.owner, tuple(progress.mails)))
+    for number, app in enumerate(progress.apps):
         own = [sample for sample in samples if sample.app == number]
-        table.add_row(*_row(app, own, progress, progress.waiting[number], senders[app.key]))
+        table.add_row(*_row(app, own, progress, progress.waiting[number], mails[app.key]))
     return table
 
 
@@ -113,7 +121,7 @@ def _row(
     queue = f"{count} for {duration(oldest)}" if oldest > 0.5 else str(count)
     failed = sum(sample.failed for sample in own)
     return (
-        Text(app.label, style="bold" if app is ASYNCLOG else ""),
+        Text(app.label, style=_app_style(app)),
         *times,
         Text(queue, style="red" if oldest > 0.5 else ""),
         Text(str(failed), style="red" if failed else ""),
@@ -132,12 +140,27 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(_latencies(outcome))
     console.print(_comparison(outcome))
     console.print(_accounts(outcome))
+    for place, count in (outcome.own.refused if outcome.own else {}).items():
+        times = "once" if count == 1 else f"{count:,} times"
+        console.print(f"Refused {times}: a connection to {place} (--allow lets it)", markup=False, highlight=False)
     late = outcome.measured.lateness
     console.print(
         f"The load itself was late by {duration(late[0])} at p50, {duration(late[1])} at p99, {duration(late[2])} "
         "at worst; that counts in every app's latency.",
         highlight=False,
     )
+
+
+def _floor(outcome: Outcome) -> str:
+    return "without handlers" if outcome.own else "that logs nowhere"
+
+
+def _pair(outcome: Outcome) -> tuple[App, App]:
+    return outcome.role(STDLIB), outcome.role(ASYNCLOG)
+
+
+def _app_style(app: App) -> str:
+    return "bold" if app.key == ASYNCLOG.key else ""
 
 
 def _latencies(outcome: Outcome) -> Table:
@@ -153,10 +176,10 @@ def _latencies(outcome: Outcome) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for phase in outcome.plan:
         table.add_row(Text(phase.label, style=f"bold {_STYLES[phase.key]}"))
-        for app in APPS:
+        for app in outcome.apps:
             one = outcome.measured.summaries[phase.key][app.key]
             table.add_row(
-                Text(f"  {app.label}", style="bold" if app is ASYNCLOG else ""),
+                Text(f"  {app.label}", style=_app_style(app)),
                 f"{one.requests:,}",
                 _time(one.p50),
                 _time(one.p99),
@@ -169,7 +192,7 @@ def _latencies(outcome: Outcome) -> Table:
 
 def _comparison(outcome: Outcome) -> Table:
     table = Table(
-        title="p99 as a ratio to the app that logs nowhere",
+        title=f"p99 as a ratio to the app {_floor(outcome)}",
         title_justify="left",
         caption="spread: where an identical app lies in 19 of 20 runs; within: up to 1.10, or inside it",
         caption_justify="left",
@@ -178,7 +201,8 @@ def _comparison(outcome: Outcome) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("mail server", no_wrap=True)
-    for title in ("SMTPHandler", "asynclog", "2nd copy", "spread", ""):
+    theirs, ours = _pair(outcome)
+    for title in (theirs.label, ours.label, "2nd copy", "spread", ""):
         table.add_column(title, justify="right", no_wrap=True)
     for phase in outcome.plan:
         one = outcome.measured.comparisons[phase.key]
@@ -198,10 +222,12 @@ def _accounts(outcome: Outcome) -> Table:
         title="Where the errors went", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
     table.add_column("")
-    for title in (STDLIB.label, ASYNCLOG.label):
-        table.add_column(title, justify="right")
-    pair = [outcome.accounts[app.key] for app in (STDLIB, ASYNCLOG)]
-    table.add_row("errors raised", *(f"{account.raised:,}" for account in pair))
+    for app in _pair(outcome):
+        table.add_column(app.label, justify="right")
+    pair = [outcome.accounts[app.key] for app in _pair(outcome)]
+    table.add_row(
+        "given to its mail handlers" if outcome.own else "errors raised", *(f"{account.raised:,}" for account in pair)
+    )
     table.add_row("mails arrived", *(f"{account.mails:,}" for account in pair))
     table.add_row("errors that these mails tell of", *(f"{account.announced:,}" for account in pair))
     for name in dict.fromkeys(name for account in pair for name in account.rest):

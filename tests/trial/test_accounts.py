@@ -2,7 +2,7 @@
 
 import pytest
 
-from asynclog.trial.accounts import Mail, asynclog_account, mails_of, nowhere_account, stdlib_account
+from asynclog.trial.accounts import Mail, asynclog_account, mails_of, nowhere_account, own_account, stdlib_account
 
 
 def mail(sender="asynclog@shop.example", at=1.0, **headers):
@@ -74,3 +74,33 @@ def test_what_the_standard_handler_could_not_send_is_counted_on_stderr():
 def test_an_app_that_logs_nowhere_sends_no_mail():
     assert nowhere_account(5, ()).adds_up
     assert not nowhere_account(5, (mail("nowhere@shop.example"),)).adds_up
+
+
+def own(given, *lanes, failed=0, pending=0, exact=True):
+    return {"given": given, "failed": failed, "mail_lanes": lanes, "stats": {"pending": pending}, "exact": exact}
+
+
+def test_mails_can_be_told_apart_by_where_they_came_in():
+    mails = [Mail(1.0, "a@b.c", ("d@e.f",), b"\r\n", box) for box in (0, 1, 1)]
+    assert mails_of("1", mails, lambda mail: str(mail.box)) == tuple(mails[1:])
+
+
+def test_what_a_readers_mail_handlers_were_given_is_in_mails_or_lost():
+    mails = (mail("a@b.c"), mail("a@b.c"))
+    assert own_account(own(5, failed=3), mails, "").adds_up
+    assert dict(own_account(own(5, failed=3), mails, "").rest) == {"lost (the handler failed)": 3}
+    assert not own_account(own(6, failed=3), mails, "").adds_up
+
+
+def test_what_a_readers_wrapped_mail_handlers_were_given_is_told_of_or_accounted_for():
+    mails = (mail(X_Asynclog_Count=7),)
+    lanes = stats(9, 7, dropped={"overflow": 1}, pending=1), stats(2, 0, dead_lettered=1, spooled=1)
+    account = own_account(own(11, *lanes, pending=1), mails, "asynclog: 1 record left")
+    assert account.adds_up
+    assert dict(account.rest) == {"dropped": 1, "dead-lettered": 1, "spooled": 1, "left at exit": 1}
+    assert not own_account(own(12, *lanes, pending=1), mails, "asynclog: 1 record left").adds_up
+    assert not own_account(own(11, *lanes, pending=1), mails, "").adds_up
+
+
+def test_a_handler_that_sends_what_it_likes_is_not_held_to_a_mail_a_record():
+    assert own_account(own(5, exact=False), (mail("a@b.c"),), "").adds_up

@@ -82,6 +82,8 @@ def test_a_report_folder_that_cannot_be_made_is_refused_at_once(tmp_path, capsys
         ("rich", ["demo"], "asynclog-shipper[demo]"),
         ("matplotlib", ["demo"], "asynclog-shipper[demo]"),
         ("aiosmtpd", ["demo"], "asynclog-shipper[demo]"),
+        ("click", ["bench"], "asynclog-shipper[bench]"),
+        ("matplotlib", ["bench", "shop:app"], "asynclog-shipper[bench]"),
     ],
 )
 def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(missing, arguments, extra, monkeypatch, capsys):
@@ -93,6 +95,44 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(missing, a
     shown = capsys.readouterr().err
     assert missing in shown
     assert f'pip install "{extra}"' in shown
+
+
+def test_help_of_the_bench_names_every_option_with_its_default(capsys):
+    assert call("bench", "--help") == 0
+    shown = capsys.readouterr().out
+    words = ("--path", "--errors", "0.1", "--seconds", "60", "--rate", "50", "--report", "bench-report", "--chdir")
+    for word in (*words, "--interface", "--threads", "--logger", "--header", "--allow", "Nothing leaves this machine"):
+        assert word in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--path", "checkout"),
+        ("--path", "/a b"),
+        ("--path", "/a\r\nX: y"),
+        ("--path", "/a#b"),
+        ("--errors", "1.1"),
+        ("--errors", "nan"),
+        ("--threads", "0"),
+        ("--interface", "cgi"),
+        ("--chdir", "/nowhere/at/all"),
+        ("--allow", "db.example.com:http"),
+    ],
+)
+def test_an_option_of_the_bench_that_cannot_be_used_is_named(option, value, capsys):
+    assert call("bench", "shop:app", option, value) == 2
+    assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "value", ["Cookie", "Cookie session=secret", ": secret", "Coo kie: secret", "A: secret\r\nB: c"]
+)
+def test_a_header_that_is_none_is_refused_without_quoting_it(value, capsys):
+    assert call("bench", "shop:app", "-H", value) == 2
+    shown = capsys.readouterr().err
+    assert "--header" in shown
+    assert "secret" not in shown
 
 
 def test_help_loads_nothing_that_only_the_demo_needs():

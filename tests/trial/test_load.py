@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from asynclog.trial.load import OpenLoop
+from asynclog.trial.load import Asked, OpenLoop, Sample
 from asynclog.trial.plan import Due
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -148,3 +148,27 @@ def test_a_request_that_raises_asks_for_the_page_that_raises(serve):
 
     run(serve(answer), [Due(0.0, 0, True), Due(0.05, 0, False)])
     assert sorted(asked) == [b"/checkout", b"/product/7"]
+
+
+def test_paths_take_turns_and_headers_are_sent_the_later_in_place_of_the_earlier():
+    asked = Asked(
+        plain=("/a", "/b?c=d"),
+        raising=("/a", "/b?c=d"),
+        headers=(("host", "shop.example"), ("Cookie", "session=1")),
+        raising_headers=(("X-Raise", "1"),),
+    )
+    first, second = (asked.request(Due(0.0, 0, number == 1, number), 8000).split(b"\r\n") for number in range(2))
+    assert first == [
+        b"GET /a HTTP/1.1", b"host: shop.example", b"Cookie: session=1", b"Connection: close", b"", b""
+    ]  # fmt: skip
+    assert second[0] == b"GET /b?c=d HTTP/1.1"
+    assert b"X-Raise: 1" in second
+    assert Asked.of({"plain": ["/a"], "raising": ["/a"], "headers": [["A", "b"]], "raising_headers": []}) == Asked(
+        ("/a",), ("/a",), (("A", "b"),), ()
+    )
+
+
+@pytest.mark.parametrize(("status", "failed"), [(200, False), (302, False), (0, True), (404, True), (500, True)])
+@pytest.mark.parametrize("raises", [False, True])
+def test_of_the_readers_own_app_any_answer_that_is_no_error_will_do(status, failed, raises):
+    assert Sample(0, 0.0, 0.0, 0.01, status, raises, lenient=True).failed is failed

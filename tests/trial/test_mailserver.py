@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from asynclog.trial.mailserver import MailServer
+from asynclog.trial.servers import MailProcess
 
 
 @pytest.fixture
@@ -86,3 +87,20 @@ async def test_slow_takes_a_mail_in_the_end(server):
 async def test_a_behaviour_that_is_none_is_refused(server):
     with pytest.raises(ValueError, match="grumpy"):
         await server.switch("grumpy")
+
+
+def test_several_ports_behave_alike_and_each_mail_tells_its_own(tmp_path):
+    said = []
+    mails = MailProcess(tmp_path, said.append, 2)
+    with mails.child:
+        mails.wait_until_ready()
+        assert len(set(mails.ports)) == 2
+        for port in reversed(mails.ports):
+            send(port)
+        mails.switch("refusing")
+        for port in mails.ports:
+            with pytest.raises(ConnectionRefusedError):
+                send(port)
+        mails.child.ask_to_end(None)
+        mails.child.wait()
+    assert [one["box"] for one in said] == [1, 0]

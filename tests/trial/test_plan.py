@@ -78,3 +78,17 @@ def test_no_app_always_comes_after_the_same_neighbour():
     plan = list(requests(50, 10, 4))
     neighbours = {(a.app, b.app) for a, b in zip(plan, plan[1:], strict=False) if a.app != b.app}
     assert len(neighbours) == 12
+
+
+@unhurried
+@given(rates, durations, st.floats(0, 1))
+def test_the_share_that_raises_is_kept_to_within_one_request_and_in_every_ten(rate, seconds, share):
+    raising = [due.raises for due in requests(rate, seconds, 1, share=share)]
+    whole = len(raising) - len(raising) % 10
+    assert abs(sum(raising[:whole]) - share * whole) <= 1
+    for start in range(0, whole, 10):
+        assert abs(sum(raising[start : start + 10]) - 10 * share) <= 1
+
+
+def test_every_request_of_a_round_has_its_number():
+    assert [due.number for due in requests(10, 1, 2)] == [number for number in range(10) for _ in range(2)]

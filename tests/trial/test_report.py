@@ -2,11 +2,15 @@
 
 import dataclasses
 import html.parser
+import io
 import json
 
 import pytest
+from rich.console import Console
 
-from asynclog.trial import report
+from asynclog.trial import picture, report, table
+from asynclog.trial.plan import OWN_APPS
+from asynclog.trial.scene import OwnApp
 from tests.trial.samples import NASTY, mail, outcome, rich_mail
 
 
@@ -151,3 +155,53 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_run(tmp_path):
         report.prepare(tmp_path / "file" / "report")
     report.prepare(tmp_path / "new" / "report")
     assert list((tmp_path / "new" / "report").iterdir()) == []
+
+
+def own_run():
+    own = OwnApp(
+        target="shop.web:app",
+        server="gunicorn (gthread, 1 worker, 4 threads)",
+        paths=("/checkout", "/<b>"),
+        share=0.25,
+        logged_by="logger 'shop'",
+        redirected=("SMTPHandler: mail for mail.example.com:25 goes elsewhere",),
+        report=("wrapped     SMTPHandler on shop",),
+        refused={"db.example.com:5432": 1200},
+    )
+    return dataclasses.replace(outcome(), apps=OWN_APPS, own=own)
+
+
+def test_the_page_of_a_readers_own_app_says_what_was_served_and_redirected():
+    page = Page(report.render(own_run()))
+    assert page.open == []
+    shown = " ".join("".join(page.text).split())
+    for words in (
+        "asynclog bench: shop.web:app",
+        "served by gunicorn (gthread, 1 worker, 4 threads), is asked for /checkout, /<b> 20 times a second",
+        "25 % of the requests log an exception",
+        "p99 beside the app without handlers",
+        "The app without handlers ran twice",
+        "records that its mail handlers were given",
+        "mail for mail.example.com:25 goes elsewhere",
+        "Connection to db.example.com:5432: refused 1,200 times",
+        "logged by logger 'shop'",
+    ):
+        assert words in shown
+    assert shown.count("no handlers, 2nd copy") == 5
+    assert "SMTPHandler: " not in shown.replace("SMTPHandler: mail for", "")
+
+
+def test_a_readers_own_app_has_its_own_words_in_the_terminal_within_80_columns():
+    out = Console(file=io.StringIO(), width=80, color_system=None, _environ={})
+    table.show(out, own_run())
+    shown = out.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= 80
+    for words in ("own handlers", "wrapped", "given to its mail handlers", "Refused 1,200 times", "without handlers"):
+        assert words in shown
+
+
+def test_the_numbers_of_a_readers_own_app_say_what_it_was():
+    numbers = report.numbers(own_run())
+    assert numbers["own_app"]["target"] == "shop.web:app"
+    assert report.numbers(outcome())["own_app"] is None
+    assert picture.draw(own_run(), picture.LIGHT, narrow=True).startswith(b"\x89PNG")
