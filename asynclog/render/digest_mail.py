@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import hashlib
 import logging
@@ -22,6 +24,10 @@ from asynclog.threads import breathe
 SIZE_LIMIT = 100_000
 # A megabyte of text fits after seven halvings; nothing is tried for ever.
 _ATTEMPTS = 9
+# Longer lines are folded on their way by some servers: RFC 5322, 2.1.1.
+_LINE = 78
+# Bytes that are encoded at a time, which takes some tenths of a millisecond.
+_PIECE = 8_000
 
 
 class DigestRenderer:
@@ -91,7 +97,7 @@ class DigestRenderer:
         return self._finished(self._headers(digest, self._subject(digest), batch_id), text, None, digest)
 
     def _fitting(self, maker: ViewMaker, headers: list[tuple[str, str]], digest: Digest, room: int) -> Mail:
-        limits = self._limits
+        limits = _that_bite(self._limits, digest)
         failed = False
         for _ in range(_ATTEMPTS):
             view = maker.make(limits)
@@ -99,6 +105,9 @@ class DigestRenderer:
             text, html = (plain_layout(view), None) if failed else self._laid_out(view)
             failed = html is None
             breathe()
+            if _least_size(text) + _least_size(html or "") > room:
+                limits = limits.smaller()  # to encode it would be most of the work, and for nothing
+                continue
             mail = self._finished(headers, text, html, digest)
             if len(mail.data) <= room:
                 break
@@ -137,10 +146,12 @@ class DigestRenderer:
         for name, value in headers:
             message[name] = value
         message["Date"] = words.moment(digest.made_at)
-        message.set_content(clean_body(text))
+        message.set_content("")
+        _fill(message, text)
         if html is not None:
             breathe()
-            message.add_alternative(clean_body(html), subtype="html")
+            message.add_alternative("", subtype="html")
+            _fill(message.get_payload(1), html)
             # Not a random one: a retry is the same mail to the byte. Nobody who writes a log line
             # can know it.
             message.set_boundary("=_" + message["Message-ID"].strip("<>").partition("@")[0])
@@ -185,6 +196,49 @@ class DigestRenderer:
             more=len(digest.groups) - 1,
         )
         return subject if self._redactor is None else self._redactor.text(subject)
+
+
+def _that_bite(limits: Limits, digest: Digest) -> Limits:
+    """Return limits no wider than what there is, so that the first smaller ones give a smaller mail."""
+    longest = max((len(item.text) for group in digest.groups for item in group.items), default=0)
+    text = min(limits.text, max(3 * longest, 300))  # a group's later records have a third of it each
+    return dataclasses.replace(limits, groups=min(limits.groups, max(len(digest.groups), 1)), text=text)
+
+
+def _least_size(text: str) -> int:
+    """Return a number of bytes that a text has at least when it is encoded by `_fill`; quickly."""
+    data = text.encode("utf-8", "replace")
+    escaped = data.count(b"=") + len(data) - len(text.encode("ascii", "ignore"))
+    return min(len(data) + 2 * escaped + data.count(b"\n"), len(data) * 4 // 3)
+
+
+def _fill(part: Any, text: str) -> None:
+    """Give a part its text, encoded for lines of any length.
+
+    As `EmailMessage.set_content` does it, but quoted-printable by the C module: the `email` package
+    encodes it a character at a time in Python.
+    """
+    clean = clean_body(text)
+    data = (clean if clean.endswith("\n") else clean + "\n").encode("utf-8")
+    if data.isascii() and max(map(len, data.split(b"\n"))) <= _LINE:
+        part.set_payload(data.decode("ascii"))
+        return
+    encoded, name = _quoted_printable(data), "quoted-printable"
+    if len(encoded) > len(data) * 4 // 3 + len(data) // 57:  # what base64 makes of it, line ends included
+        encoded, name = base64.encodebytes(data), "base64"
+    part.replace_header("Content-Transfer-Encoding", name)
+    part.set_payload(encoded.decode("ascii"))
+
+
+def _quoted_printable(data: bytes) -> bytes:
+    # A piece at a time, since 100 KB keep the interpreter lock for milliseconds: lines stand alone.
+    pieces, start = [], 0
+    while start < len(data):
+        end = data.find(b"\n", start + _PIECE) + 1 or len(data)
+        pieces.append(binascii.b2a_qp(data[start:end], istext=True))
+        start = end
+        breathe()
+    return b"".join(pieces)
 
 
 def _hash(batch_id: str, digest: Digest) -> str:

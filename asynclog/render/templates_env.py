@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from asynclog import checks
 from asynclog.errors import OptionValueError
+from asynclog.threads import breathe
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -17,6 +20,9 @@ TEXT = "digest.txt.j2"
 HTML = "digest.html.j2"
 #: The templates that a user's directory may replace; other files there are for these to include.
 NAMES = (TEXT, HTML, "parts.txt.j2", "parts.html.j2")
+
+# Seconds of rendering at a time: a thread of the app that waits for the interpreter lock waits no longer.
+_SLICE = 0.0005
 
 
 class Templates:
@@ -52,8 +58,9 @@ class Templates:
         Raises:
             Exception: A user's template raised.
         """
-        text = self._environment.get_template(TEXT).render(mail=view)
-        html = self._environment.get_template(HTML).render(mail=view)
+        text = _joined(self._environment.get_template(TEXT).generate(mail=view))
+        breathe()
+        html = _joined(self._environment.get_template(HTML).generate(mail=view))
         return text, html
 
     def _check(self, directory: str) -> None:
@@ -81,6 +88,18 @@ class Templates:
             raise OptionValueError(
                 f"templates={directory!r}: {_where(error)}{type(error).__name__}: {error}"
             ) from error
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    """Join a template's output, and let the app's threads in meanwhile."""
+    found = []
+    breathe_at = time.perf_counter() + _SLICE
+    for piece in pieces:
+        found.append(piece)
+        if time.perf_counter() > breathe_at:
+            breathe()
+            breathe_at = time.perf_counter() + _SLICE
+    return "".join(found)
 
 
 def _where(error: BaseException) -> str:

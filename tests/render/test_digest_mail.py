@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import email
+import email.message
 import email.policy
 import html.parser
 import logging
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asynclog.errors import OptionTypeError, OptionValueError
-from asynclog.render import words
+from asynclog.render import digest_mail, words
 from asynclog.render.carried import FACTS, LEAD_UP, LeadUp
 from asynclog.render.digest_mail import SIZE_LIMIT
 from asynclog.render.frames_view import folded, innermost, runs
@@ -408,6 +409,44 @@ def test_long_content_is_cut_in_the_middle_with_a_note(text):
 def test_many_long_groups_stay_under_the_limit():
     groups = [group(id=f"{n:016x}", first_items=(item(f"{n} " + "é" * 30_000),), place=f"p{n}") for n in range(100)]
     assert_sound(made(digest(*groups)))
+
+
+def test_what_is_too_long_is_laid_out_anew_only_where_less_is_said(monkeypatch):
+    # 16 records in 4 groups, each far shorter than one record's text may be.
+    groups = [
+        group(id=f"{n:016x}", first_items=tuple(item(f"{n}{k} " + "word " * 100) for k in range(4)), place=f"p{n}")
+        for n in range(4)
+    ]
+    laid_out = []
+    render = Templates.render
+
+    def spied(self, view):
+        laid_out.append(render(self, view))
+        return laid_out[-1]
+
+    monkeypatch.setattr(Templates, "render", spied)
+    assert_sound(made(digest(*groups), limit=40_000))
+    assert len(laid_out) > 1
+    assert len(set(laid_out)) == len(laid_out)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("short, in ASCII", "7bit"),
+        ("one word = another, " * 3_000 + "\n" + "trailing space \n.\nFrom me\n" + "é", "quoted-printable"),
+        ("日本語の本文\n" * 2_000, "base64"),
+    ],
+)
+def test_a_part_is_encoded_as_what_is_in_it_wants(text, encoding):
+    part = email.message.EmailMessage(policy=email.policy.SMTP)
+    part.set_content("")
+    digest_mail._fill(part, text)
+    parsed_back = email.message_from_bytes(part.as_bytes(), policy=email.policy.default)
+    assert parsed_back["Content-Transfer-Encoding"] == encoding
+    assert parsed_back.get_content().replace("\r\n", "\n") == (text if text.endswith("\n") else text + "\n")
+    assert all(len(line) <= 78 for line in part.as_bytes().split(b"\r\n"))
+    assert digest_mail._least_size(text) <= len(part.as_bytes())
 
 
 def test_a_server_that_wants_less_gets_less():

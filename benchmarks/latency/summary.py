@@ -1,0 +1,127 @@
+"""The numbers of a cell, and whether asynclog's are those of the app that logs nowhere."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asynclog.trial.measure import percentile
+from benchmarks.latency.cell import Cell
+from benchmarks.latency.plan import AGAIN, ASYNCLOG, NOWHERE, Contender
+
+BOUND = 1.05
+"""A percentile within this ratio of the app that logs nowhere keeps the promise whatever the spread is."""
+
+SHARES = (0.5, 0.9, 0.99, 0.999)
+NAMES = ("p50", "p90", "p99", "p99.9")
+JUDGED = (0.5, 0.99, 0.999)
+
+_DRAWS = 400
+_BLOCK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """What the clients of one contender saw; seconds.
+
+    Attributes:
+        requests: How many count.
+        at: The percentiles of `SHARES`; a failed request counts with its client's patience at least.
+        worst: The slowest.
+        failed: Requests without the answer that was owed.
+        first: The process's first error.
+        cold: The slowest of those before the ones that count.
+    """
+
+    requests: int
+    at: tuple[float, ...]
+    worst: float
+    failed: int
+    first: float
+    cold: float
+
+
+def latencies(cell: Cell, contender: Contender) -> Latencies:
+    """Sum up a contender's requests."""
+    samples = cell.of(contender)
+    times = sorted(map(cell.waited, samples))
+    cold = [cell.waited(one) for one in cell.of(contender, cold=True)]
+    return Latencies(
+        len(times),
+        tuple(percentile(times, share) for share in SHARES),
+        times[-1],
+        sum(one.failed for one in samples),
+        cold[0],
+        max(cold),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A percentile of asynclog's app, as a ratio to that of the app that logs nowhere.
+
+    Attributes:
+        asynclog: To both copies of that app together.
+        twin: The second copy to the first.
+        low: What an identical app would come to in 19 of 20 runs: from here …
+        high: … to here.
+    """
+
+    asynclog: float
+    twin: float
+    low: float
+    high: float
+
+    @property
+    def spread(self) -> float:
+        """How much slower than itself the app that logs nowhere can be found."""
+        return max(self.high, self.twin, 1 / self.twin)
+
+    @property
+    def within(self) -> bool:
+        """Whether it is within 5 % of the app that logs nowhere, or within that app's own spread."""
+        return self.asynclog <= max(BOUND, self.spread)
+
+
+def ratios(cell: Cell, *, seed: int = 7) -> Mapping[float, Ratio]:
+    """Compare asynclog with the app that logs nowhere, at each of the `JUDGED` percentiles.
+
+    The spread is that of runs put together by chance from seconds of the real ones (a block
+    bootstrap): a run of one copy, as a ratio to a run of both. Whole seconds and not single requests,
+    since what disturbs one disturbs its neighbours too.
+    """
+    own = sorted(map(cell.waited, cell.of(ASYNCLOG)))
+    copies = [sorted(map(cell.waited, cell.of(one))) for one in (NOWHERE, AGAIN)]
+    both = sorted(copies[0] + copies[1])
+    by_chance = _by_chance(_blocks(cell), random.Random(seed))
+    found = {}
+    for share in JUDGED:
+        base, spread = percentile(both, share), sorted(by_chance[share])
+        found[share] = Ratio(
+            percentile(own, share) / base,
+            percentile(copies[1], share) / percentile(copies[0], share),
+            percentile(spread, 0.025),
+            percentile(spread, 0.975),
+        )
+    return found
+
+
+def _blocks(cell: Cell) -> list[list[float]]:
+    blocks: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for one in (NOWHERE, AGAIN):
+        for sample in cell.of(one):
+            blocks[sample.app, int(sample.due / _BLOCK)].append(cell.waited(sample))
+    return list(blocks.values())
+
+
+def _by_chance(blocks: Sequence[Sequence[float]], draw: random.Random) -> Mapping[float, list[float]]:
+    found: dict[float, list[float]] = {share: [] for share in JUDGED}
+    half = max(1, len(blocks) // 2)
+    for _ in range(_DRAWS):
+        one = sorted(time for block in draw.choices(blocks, k=half) for time in block)
+        both = sorted(time for block in draw.choices(blocks, k=2 * half) for time in block)
+        for share, ratio in found.items():
+            ratio.append(percentile(one, share) / percentile(both, share))
+    return found
