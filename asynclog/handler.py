@@ -127,13 +127,13 @@ class QueueHandler(logging.handlers.QueueHandler):
                         size += len(value)  # type: ignore[arg-type]
                     elif kind is not int and kind not in _SHORT:
                         return self._carefully(record)
-            if size > _LONG:
-                return self._carefully(record)
             exc_info = record.exc_info
             fields = record.__dict__.copy()
             if len(fields) != _N_FIELDS and _has_extras(fields):
                 return self._carefully(record)
             if exc_info or size > SMALL_TEXT:
+                if size > _LONG:
+                    return self._carefully(record)
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
                     carried = capture_lone(exc_info)

@@ -167,6 +167,10 @@ class Lifecycle:
         self._drain.tidy()
         return more
 
+    def has_records(self) -> bool:
+        """Say whether records wait that are to be drained."""
+        return self.state == RUNNING and bool(self._inner.entries)
+
     def is_waited_for(self) -> bool:
         """Say whether a caller waits for what the lanes are at: for a flush, or for room."""
         return self.state == RUNNING and (bool(self._drain.requests) or self._drain.is_held_up())

@@ -271,6 +271,10 @@ class QueueListener(logging.handlers.QueueListener):
         """
         return self.lifecycle.work(seconds)
 
+    def has_records(self) -> bool:
+        """Say whether records wait that it would drain."""
+        return self.lifecycle.has_records()
+
     def is_waited_for(self) -> bool:
         """Say whether a caller waits for what the lanes are at: for a flush, or for room."""
         return self.lifecycle.is_waited_for()
