@@ -164,6 +164,10 @@ class ForeignReader:
         counts = ledger.snapshot()
         return int(counts["accepted"] - counts["pending"]) + self._refused
 
+    def owes(self, ledger: Ledger) -> bool:
+        """Say whether a record has its outcome that `tell_done` was not called for."""
+        return self._told < self._settled(ledger) and hasattr(self.queue, "task_done")
+
     def tell_done(self, ledger: Ledger) -> None:
         """Call ``task_done`` for every record that has its outcome; on the worker only."""
         told = getattr(self.queue, "task_done", None)

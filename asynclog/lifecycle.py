@@ -127,6 +127,8 @@ class Lifecycle:
     def _start_lanes(self) -> None:
         if self.spawn is not None:
             for lane in self._lanes.all:
+                if self.foreign is not None:
+                    lane.on_outcome = self._tell_done
                 lane.start(self.spawn)
 
     def on_wake(self) -> None:
@@ -162,14 +164,19 @@ class Lifecycle:
         if self.state != RUNNING:
             return False
         more = self._drain.run(seconds)
-        if self.foreign is not None:
-            self.foreign.tell_done(self._inner.ledger)
+        self._tell_done()
         self._drain.tidy()
         return more
 
+    def _tell_done(self) -> None:
+        if self.foreign is not None:
+            self.foreign.tell_done(self._inner.ledger)
+
     def has_records(self) -> bool:
-        """Say whether records wait that are to be drained."""
-        return self.state == RUNNING and bool(self._inner.entries)
+        """Say whether records wait that are to be drained, or outcomes that a foreign queue is to hear of."""
+        if self.state != RUNNING:
+            return False
+        return bool(self._inner.entries) or (self.foreign is not None and self.foreign.owes(self._inner.ledger))
 
     def is_waited_for(self) -> bool:
         """Say whether a caller waits for what the lanes are at: for a flush, or for room."""

@@ -308,11 +308,16 @@ class QueueListener(logging.handlers.QueueListener):
 
     def report_left(self) -> tuple[int, str]:
         """Return how many records are left since it was last asked, and why, for the line at exit."""
+        left, why = self.left()
+        new, self._told_left = left - self._told_left, left
+        return max(0, new), why
+
+    def left(self) -> tuple[int, str]:
+        """Return how many records are left, and why in brackets, where that is known."""
         reasons = {lane.health.last_failure for lane in self.lanes if lane.health.last_failure and lane.remaining()}
         foreign = self.lifecycle.foreign
         left = self.pending() + (foreign.waiting() if foreign is not None else 0)
-        new, self._told_left = left - self._told_left, left
-        return max(0, new), f"({'; '.join(sorted(reasons))})" if reasons else ""
+        return left, f"({'; '.join(sorted(reasons))})" if reasons else ""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.lifecycle.state}, {', '.join(lane.name for lane in self.lanes)}>"

@@ -30,7 +30,7 @@ def failing_places(count: int, folder: Path) -> list[Callable[[logging.Logger, i
             "        logger.exception('order %d failed', order)",
             "",
         ]
-    module = _module(folder / "shop.py", lines)
+    module = _module(folder / "failing_shop.py", lines)  # a name that nobody else imports
     return [getattr(module, f"view_{index}") for index in range(count)]
 
 

@@ -103,6 +103,8 @@ class Lane:
         self._news_waits = False
         self._sequence = 0
         self._token = f"{int(self.clock.time() * 1000):x}.{random.getrandbits(48):x}"
+        #: Called after each attempt, on the loop.
+        self.on_outcome: Callable[[], None] | None = None
         #: Makes the attempts.
         self.runner = Runner(self)
 

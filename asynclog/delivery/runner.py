@@ -120,6 +120,8 @@ class Runner:
                 self.scope = None
         if verdicts is not None:
             lane.digest(work, verdicts, lane.clock.monotonic())
+            if lane.on_outcome is not None:
+                lane.on_outcome()
 
     async def stop(self, seconds: float) -> None:
         """End the loop; a delivery that can be cancelled is, another may end by itself.

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from asynclog import checks
+from asynclog.alarm import write_line
 from asynclog.listener import QueueListener
 from asynclog.listeners import all_listeners
 
@@ -76,9 +77,16 @@ class DrainAtShutdown:
             timeout = listener.exit_timeout if self.timeout is None else self.timeout
             done.append(await listener.aflush(timeout))
 
+        listeners = self.listeners or all_listeners()
         async with anyio.create_task_group() as group:
-            for listener in self.listeners or all_listeners():
+            for listener in listeners:
                 group.start_soon(flush, listener)
+        for listener in listeners:
+            # Under uvicorn nobody else is going to say so. Where exit functions run, they go on trying.
+            left, why = listener.left()
+            if left:
+                line = f"asynclog: {left} records not delivered at the app's shutdown, {listener.name}: {why}"
+                write_line(line.rstrip(": "))
         return all(done)
 
 

@@ -66,10 +66,11 @@ class Phrases:
             return []
         when = self._when(group.next_mail)
         if group.kind not in _ANNOUNCING:
-            sooner = ", or at once if it comes 10× as often" if group.kind == "digest" else ""
+            sooner = " (at once if it comes 10× as often as now)" if group.kind == "digest" else ""
             return [Fact("next mail", f"{when}{sooner}; and an all-clear when it is over")]
-        again = "only if it happens again" if group.count == 1 else "if it goes on"
-        return [Fact("next mail", f"{again}: the count, {when}; and then an all-clear when it is over")]
+        # Without more records none follows, and the reader must not wait for one.
+        again = "none unless it happens again" if group.count == 1 else "none unless it goes on"
+        return [Fact("next mail", f"{again}; then the count, {when}, and an all-clear when it is over")]
 
     def next_of_all(self) -> list[Fact]:
         """Return when a reader hears of any of the groups again."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, got_request_exception, render_template
+from flask.logging import default_handler
 
 from asynclog.trial import shop
 from asynclog.trial.ending import CountsAtExit
@@ -60,6 +61,8 @@ def create_app(kind: str, mail_port: int, exit_file: str, outage_file: str | Non
 
     # Held by the app, because `logging` holds its handlers weakly.
     app.extensions["counts-at-exit"] = CountsAtExit(exit_file, counts)
+    # Flask's own handler prints each traceback on stderr, also in the app that logs nowhere.
+    app.logger.removeHandler(default_handler)
     app.logger.propagate = False
     app.logger.addHandler(error_handler(kind, mail_port, storm=outage_file is not None))
     _add_pages(app, counts, shop.Database(None if outage_file is None else Path(outage_file)))

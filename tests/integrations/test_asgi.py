@@ -151,7 +151,7 @@ async def test_everything_else_is_passed_through_untouched() -> None:
     assert seen[0][2] is given[2]
 
 
-async def test_a_dead_sink_holds_up_the_end_no_longer_than_the_timeout(log, slow) -> None:
+async def test_a_dead_sink_holds_up_the_end_no_longer_than_the_timeout_and_is_told_of(log, slow, capfd) -> None:
     class Dead(asynclog.Sink):
         async def deliver(self, batch):
             raise OSError("nobody there")
@@ -160,6 +160,8 @@ async def test_a_dead_sink_holds_up_the_end_no_longer_than_the_timeout(log, slow
     handler.handle(logging.LogRecord("shop", logging.ERROR, "shop.py", 1, "failed", (), None))
     log.error("failed")
     assert not await DrainAtShutdown(with_lifespan, handler.listener, timeout=0.1).drain()
+    # Under uvicorn no exit function runs that would say so.
+    assert "records not delivered at the app's shutdown" in capfd.readouterr().err
     assert await DrainAtShutdown(with_lifespan, slow.handler.listener, timeout=10).drain()
     handler.listener.stop(0)
 
