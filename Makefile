@@ -15,7 +15,7 @@ demo: $(VENV)/.demo ## Show a real app with a failing mail server, three ways (a
 	$(BIN)/python -m asynclog demo $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Lint, check types and the layers of imports
 	$(BIN)/ruff check .

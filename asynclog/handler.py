@@ -28,6 +28,7 @@ from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
 _N_FIELDS = len(STANDARD_FIELDS)
+_LAST_FIELD = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)[-1]
 # Who logs about a delivery, be it from a finalizer.
 _OWN_NAMES = ("asynclog", "aiosmtplib", "asyncio")
 _LogRecord = logging.LogRecord
@@ -129,8 +130,11 @@ class QueueHandler(logging.handlers.QueueHandler):
                         return self._carefully(record)
             exc_info = record.exc_info
             fields = record.__dict__.copy()
-            if len(fields) != _N_FIELDS and _has_extras(fields):
-                return self._carefully(record)
+            if len(fields) != _N_FIELDS:
+                more = _size_of_extras(fields)
+                if more < 0:
+                    return self._carefully(record)
+                size += more
             if exc_info or size > SMALL_TEXT:
                 if size > _LONG:
                     return self._carefully(record)
@@ -333,11 +337,26 @@ def _is_finalizing(record: logging.LogRecord) -> bool:
     return False
 
 
-def _has_extras(fields: dict[str, Any]) -> bool:
-    """Say whether a record has attributes of its own, once those of another handler's formatter are gone."""
+def _size_of_extras(fields: dict[str, Any]) -> int:
+    """Return the characters in a record's attributes of its own; -1 where one of them could change.
+
+    What another handler's formatter left is taken off: it is made anew.
+    """
     for name in COMPUTED:
         fields.pop(name, None)
-    return len(fields) != _N_FIELDS
+    size = 0
+    names = list(fields)
+    # They stand behind the standard ones, which `LogRecord.__init__` sets, unless the app took one away.
+    if names[_N_FIELDS - 1] != _LAST_FIELD:
+        return -1
+    for name in names[_N_FIELDS:]:
+        value = fields[name]
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+        elif kind not in _SHORT:
+            return -1
+    return size
 
 
 def _notice_fork() -> None:

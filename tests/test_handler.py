@@ -355,6 +355,29 @@ def test_what_another_handlers_formatter_left_on_the_record_is_no_extra(logger):
     assert captured is None, "it took the fast path"
 
 
+def test_extras_that_cannot_change_take_the_fast_path_too(logger):
+    handler = shipped(logger)
+    handler.listener.stop()
+    logger.error("m", extra={"user": "ada", "tries": 3, "big": "x" * 2000})
+    assert type(handler.queue.entries[0]) is dict
+    fields, _, size, _ = unpack(handler.queue.entries[0])
+    assert (fields["user"], fields["tries"]) == ("ada", 3)
+    assert size > 3000
+
+
+def test_an_extra_that_could_change_is_never_queued_as_it_is(logger):
+    handler = shipped(logger)
+    handler.listener.stop()
+    changing = ["x"]
+    logger.error("m", extra={"user": "ada", "tags": changing})
+    # Not behind the standard attributes, since one of those is gone.
+    odd = logging.makeLogRecord({"msg": "m", "levelno": 40, "tags": changing, "user": "ada"})
+    del odd.processName
+    handler.handle(odd)
+    for queued in handler.queue.entries:
+        assert changing not in unpack(queued)[0].values()
+
+
 # -- feedback and re-entry -----------------------------------------------------------------------
 
 
