@@ -149,10 +149,9 @@ class Drain:
 
     def _serve_requests(self) -> None:
         queue = self._inner
-        gone = queue.ledger.accepted - len(queue.entries)
         now = time.monotonic()
         for request in list(self.requests):
-            if request.marks is None and gone >= request.target:
+            if request.marks is None and queue.gone >= request.target:
                 self._announce_drops(now=True)
                 request.marks = [(lane, lane.request_flush()) for lane in self._lanes.all]
             elif request.marks is None:

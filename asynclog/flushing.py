@@ -17,7 +17,7 @@ class FlushRequest:
     """Somebody waits for what was accepted so far.
 
     Args:
-        target: How many records were accepted when it was asked for.
+        target: How many entries had been put on the queue when it was asked for.
         expires: When nobody waits for it any more, on `time.monotonic`.
 
     Attributes:

@@ -6,7 +6,6 @@ here, on the worker's side), captures, and puts on a queue of ours, which the li
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue as stdlib_queue
 from collections.abc import Callable
@@ -158,7 +157,8 @@ class ForeignReader:
             inner.put_group(entries)
         else:  # what no lane wants, or the standard listener's sentinel
             self._refused += 1
-            inner.wake()
+            if inner.sleeping:
+                inner.wake()
 
     def _settled(self, ledger: Ledger) -> int:
         counts = ledger.snapshot()
@@ -176,5 +176,10 @@ class ForeignReader:
         settled = self._settled(ledger)
         while self._told < settled:
             self._told += 1
-            with contextlib.suppress(ValueError):
+            try:
                 told()
+            except ValueError:
+                pass  # it was told more often than it was put
+            except Exception as error:  # a manager's queue whose process is gone
+                self._told = settled
+                self.inner.note("foreign_queue_error", f"task_done() raised {type(error).__name__}: {error}")

@@ -91,13 +91,14 @@ class QueueHandler(logging.handlers.QueueHandler):
 
     # -- the caller's path ---------------------------------------------------------------------
 
-    def handle(self, record: logging.LogRecord) -> Any:
+    def handle(self, record: logging.LogRecord) -> Any:  # noqa: PLR0915  (a call would cost a tenth of its budget)
         """Accept a record if a lane wants it; never waits, never raises.
 
         Returns:
             The record, or False where the filters or every lane refused it.
         """
         queue: Any = self._fast
+        counted = False
         try:
             gate: Any = (self.door or queue.gate).only
             face = gate.face
@@ -113,7 +114,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                 or face.formatter is not gate.formatter
                 or record.process != queue.pid
                 or record.thread in own_idents
-                or record.stack_info
+                or record.stack_info is not None
                 or type(record) is not _LogRecord
             ):
                 return self._carefully(record)
@@ -147,6 +148,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                     carried[LONE_SIZE] = RECORD_SIZE + size
                 fields["exc_info"] = gate.mark
                 fields["stack_info"] = carried
+                counted = True
                 left = queue.left
                 if left <= 0 or queue.texts + size > queue.room_for_texts:
                     queue.put_scarce(fields)
@@ -158,8 +160,9 @@ class QueueHandler(logging.handlers.QueueHandler):
                 queue.entries.append(fields)
             else:
                 mark = gate.mark
-                if mark is not None:
+                if exc_info is not mark:
                     fields["exc_info"] = mark
+                counted = True
                 left = queue.left
                 if left <= 0:
                     queue.put_scarce(fields)
@@ -168,9 +171,17 @@ class QueueHandler(logging.handlers.QueueHandler):
                 queue.entries.append(fields)
             if queue.sleeping:
                 queue.wake()
-        except Exception:  # no gate, several lanes, a foreign queue, a record of an odd shape
-            return self._carefully(record)
-        return record
+        except Exception as error:  # no gate, several lanes, a foreign queue, a record of an odd shape
+            if counted:
+                # It has its place or its outcome. What a signal's handler raised is the app's.
+                if not isinstance(error, MemoryError):
+                    raise
+                self._count_failure(error)
+                return False
+        else:
+            return record
+        # Not up there, where the app's own code would find our exception to be the one that is handled.
+        return self._carefully(record)
 
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""

@@ -189,7 +189,8 @@ class Lifecycle:
         if self.is_waited_for():
             return False
         self._inner.sleeping = True
-        if self._inner.entries:
+        # Asked on the bell's thread: it may have ended meanwhile, and then the next record has to ring.
+        if self._inner.entries and self.state == RUNNING:
             self._inner.sleeping = False
             return False
         return True
@@ -212,7 +213,7 @@ class Lifecycle:
                 ``exit_timeout``.
         """
         expires = time.monotonic() + self._exit_timeout if deadline is None else deadline
-        request = FlushRequest(self._inner.ledger.accepted, expires)
+        request = FlushRequest(self._inner.put_so_far(), expires)
         self._drain.requests.append(request)
         if self.state == IDLE and not self.is_done():
             self._owner.start()
@@ -356,6 +357,7 @@ class Lifecycle:
         # As when lying down: a record that came meanwhile rang nobody, or has started us again.
         if self._inner.entries and self._inner.sleeping:
             self.state, self._inner.sleeping = RUNNING, False
+            worker.ring()  # whoever put it may have seen that nobody sleeps
         if self.state == IDLE:
             self._mark_ending()
             self._detach(time.monotonic() + self._exit_timeout)

@@ -32,6 +32,8 @@ from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
 _POLL = 0.002
+# No mask at all; that of a first lane's records is None.
+_UNSEEN = object()
 # More than any queue holds.
 _ALL = 1 << 60
 _MAX_NOTES = 32
@@ -136,6 +138,8 @@ class RecordQueue:
         # all that was granted less what is left. Past either bound `_append` looks closely.
         self._most_room = min(self.soft_limit, self.soft_memory // (2 * RECORD_SIZE))
         self.left = self._granted = self._most_room
+        #: Entries that were ever taken out, on whichever side.
+        self.gone = 0
         self.room_for_texts = self.soft_memory - self._most_room * RECORD_SIZE
         self._is_tight = False
         self.ledger: Ledger = _QueueLedger(self)
@@ -183,20 +187,17 @@ class RecordQueue:
             finally:
                 leave(ident)
             return
-        self._granted += 1
         texts = texts_size(queued)
         size = RECORD_SIZE + texts
         if len(self.entries) >= self.soft_limit or self.memory + size > self.soft_memory:
             levelno = queued["levelno"]
-            if levelno < logging.WARNING:
-                self.ledger.drop("queue_full", levelno)
-                return
-            if not self._has_room(size) and not self._drop_oldest(size):
+            if levelno < logging.WARNING or (not self._has_room(size) and not self._drop_oldest(size)):
+                self._granted += 1
                 self.ledger.drop("queue_full", levelno)
                 return
         if texts:
             self._account(texts)
-        self._grant(-1)
+        self.left -= 1
         self.entries.append(queued)
         if self.sleeping:
             self.wake()
@@ -204,8 +205,13 @@ class RecordQueue:
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries."""
         self._granted += 1
-        for entry in entries:
-            self._append(entry)
+        for index, entry in enumerate(entries):
+            try:
+                self._append(entry)
+            except BaseException:  # that one has its outcome; those after it never come
+                for later in entries[index + 1 :]:
+                    self.drop(later, "interrupted")
+                raise
 
     def _append(self, entry: Entry) -> None:
         size = entry[2]
@@ -229,8 +235,10 @@ class RecordQueue:
         if self.on_wake is not None:
             try:
                 self.on_wake()
-            except Exception as error:  # the next put tries again
+            except BaseException as error:  # the next put tries again; a ring too many harms nobody
                 self.sleeping = True
+                if not isinstance(error, Exception):
+                    raise
                 self.note("wake_error", f"the worker could not be woken: {type(error).__name__}: {error}")
 
     def _account(self, size: int) -> None:
@@ -246,9 +254,16 @@ class RecordQueue:
             self._granted -= withheld
 
     def _grant(self, entries: int) -> None:
-        """Let so many more entries in; counted nowhere."""
+        """Let so many more entries in, which does not change what was accepted."""
         self.left += entries
         self._granted += entries
+        if entries > 0:
+            self.gone += entries
+
+    def put_so_far(self) -> int:
+        """Return how many entries were ever put; all of them are out once `gone` has come to it."""
+        room = self._most_room - _ALL if self._is_tight else self._most_room
+        return room + self.gone - self.left
 
     def _make_room(self, entry: Entry) -> bool:
         """Apply the overflow policy to a record that finds the queue nearly full."""
@@ -327,9 +342,10 @@ class RecordQueue:
     def pop_entry(self) -> Entry | None:
         """Take the oldest entry, or ``None``."""
         try:
-            entry = unpack(self.entries.popleft())
+            queued = self.entries.popleft()
         except IndexError:
             return None
+        entry = unpack(queued)
         self._grant(1)
         if entry[2] != RECORD_SIZE:
             self._account(RECORD_SIZE - entry[2])
@@ -341,25 +357,25 @@ class RecordQueue:
         popleft = entries.popleft
         run: list[Queued] = []
         texts = 0
-        mask: int | None = None
-        try:
-            while len(run) < most:
+        mask: Any = _UNSEEN
+        while len(run) < most:
+            try:
                 queued = popleft()
-                if type(queued) is not dict:
-                    if run:
-                        entries.appendleft(queued)
-                        break
-                    most = 1
-                elif mask is None:
-                    mask = queued["exc_info"]
-                elif queued["exc_info"] != mask:
+            except IndexError:
+                break
+            if type(queued) is not dict:
+                if run:
                     entries.appendleft(queued)
                     break
-                run.append(queued)
-                if mask is None or queued["stack_info"] is not None:  # type: ignore[call-overload]
-                    texts += texts_size(queued)
-        except IndexError:
-            pass
+                most = 1
+            elif mask is _UNSEEN:
+                mask = queued["exc_info"]
+            elif queued["exc_info"] != mask:
+                entries.appendleft(queued)
+                break
+            run.append(queued)
+            if mask is _UNSEEN or queued["stack_info"] is not None:  # type: ignore[call-overload]
+                texts += texts_size(queued)
         self._grant(len(run))
         if texts:
             self._account(-texts)
@@ -371,6 +387,7 @@ class RecordQueue:
         self.entries.clear()
         self.texts = 0
         self._is_tight = False
+        self.gone = 0
         self.left = self._most_room
         self._granted = accepted + self.left
 

@@ -39,7 +39,7 @@ _COMPANY = 0.010
 # nothing where it is idle, and some 10 µs where it computes.
 _LOOKS = 100
 # How the bell is rung.
-_NOW, _SOON = "now", "soon"
+_NOW, _SOON, _LOOK = "now", "soon", "look"
 # How often to look again while a caller waits for the lanes.
 _LOOK_AGAIN = 0.002
 # The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
@@ -273,30 +273,45 @@ class Worker:
 
     def _listen(self, bell: Any, loop: Any) -> None:
         """The bell's thread: wake the loop for those who ring, and for records when they have gathered."""
-        looks = _LOOKS
         # Whether it was woken and has not come to it yet: a sink blocks the loop.
         on_its_way: list[bool] = []
+        looks = _LOOKS
+        look_at = time.monotonic() + _COMPANY
         while True:
             try:
-                ring = bell.get(timeout=_COMPANY) if looks else bell.get()
-                if ring is None:
-                    return  # another loop was started, with a bell of its own
-                looks = _LOOKS
-                if ring is _SOON:
-                    continue  # the next look finds the record
+                # However often callers ring meanwhile, it looks in time.
+                ring = bell.get(timeout=max(0.0, look_at - time.monotonic())) if looks else bell.get()
             except queue.Empty:
-                if not self._has_records():
-                    looks -= 1
-                    if not looks and not self._lie_down():
-                        looks = 1
+                ring = _LOOK
+            if ring is None:
+                return  # another loop was started, with a bell of its own
+            try:
+                if ring is _SOON:
+                    if not looks:
+                        look_at = time.monotonic() + _COMPANY
+                    looks = _LOOKS
                     continue
+                if ring is _LOOK:
+                    look_at = time.monotonic() + _COMPANY
+                    if not self._has_records():
+                        looks -= 1
+                        if not looks and not self._lie_down():
+                            looks = 1
+                        continue
+                if not looks:
+                    look_at = time.monotonic() + _COMPANY
                 looks = _LOOKS
-            if not on_its_way:
-                on_its_way.append(True)
-                try:
-                    loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
-                except RuntimeError:
-                    return  # the loop is closed
+                if not on_its_way:
+                    on_its_way.append(True)
+                    try:
+                        loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
+                    except RuntimeError:
+                        return  # the loop is closed
+            except Exception as error:  # out of memory, or an odd foreign queue: nobody else wakes the loop
+                self.board.tell("worker_error", "worker", f"the bell failed with {type(error).__name__}: {error}")
+                on_its_way.clear()
+                looks = looks or 1
+                real_sleep(_COMPANY)
 
     async def _listen_on_loop(self, bell: Any) -> None:
         while True:

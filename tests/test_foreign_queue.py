@@ -5,6 +5,7 @@ import logging
 import logging.handlers
 import multiprocessing
 import queue as stdlib_queue
+import threading
 
 import pytest
 
@@ -167,3 +168,47 @@ def test_a_child_logs_through_a_multiprocessing_queue(method):
     assert sink.texts[-1].endswith("ValueError: in the child")
     assert listener.stop(10)
     queue.close()
+
+
+class Gone(stdlib_queue.Queue):
+    """A manager's queue whose process has died."""
+
+    def task_done(self):
+        raise BrokenPipeError("the manager is gone")
+
+
+def test_a_task_done_that_fails_hurts_no_delivery(logger):
+    queue, sink = Gone(), MemorySink()
+    logger.addHandler(asynclog.QueueHandler(queue))
+    with asynclog.QueueListener(queue, sink) as listener:
+        for number in range(3):
+            logger.error("%d", number)
+            wait_until(lambda number=number: sink.messages[-1:] == [str(number)])
+        wait_until(lambda: listener.stats()["errors"].get("foreign_queue_error"))
+        assert "worker_restarted" not in asynclog.stats()["errors"]
+        assert "lane_error" not in listener.stats()["errors"]
+
+
+def test_refused_records_without_end_keep_no_other_waiting(logger):
+    queue, sink = stdlib_queue.Queue(), MemorySink(level="ERROR")
+    logger.addHandler(logging.handlers.QueueHandler(queue))
+    logger.setLevel(logging.DEBUG)
+    stop = threading.Event()
+
+    def chatter():
+        while not stop.is_set():
+            logger.debug("nobody wants it")
+            stop.wait(0.002)
+
+    with asynclog.QueueListener(queue, sink) as listener:
+        logger.error("first")
+        assert listener.flush(20)
+        thread = threading.Thread(target=chatter)
+        thread.start()
+        try:
+            stop.wait(0.05)
+            logger.error("second")
+            wait_until(lambda: sink.messages == ["first", "second"])
+        finally:
+            stop.set()
+            thread.join()

@@ -6,6 +6,8 @@ import enum
 import logging
 import logging.handlers
 import queue as stdlib_queue
+import signal
+import sys
 import threading
 import time
 
@@ -376,6 +378,59 @@ def test_an_extra_that_could_change_is_never_queued_as_it_is(logger):
     handler.handle(odd)
     for queued in handler.queue.entries:
         assert changing not in unpack(queued)[0].values()
+
+
+@pytest.mark.parametrize("stack", ["", False, 0])
+def test_a_stack_that_is_none_harms_nothing(logger, stack):
+    handler = shipped(logger)
+    handler.handle(logging.makeLogRecord({"msg": "odd", "levelno": 40, "stack_info": stack}))
+    logger.error("next")
+    assert delivered(handler).texts == ["odd", "next"]
+
+
+class Falsy(Exception):
+    def __bool__(self):
+        return False
+
+
+@pytest.mark.parametrize("info", [False, (), 0, Falsy("x")])
+def test_an_exc_info_that_is_false_is_not_kept(logger, info):
+    handler = shipped(logger)
+    handler.listener.stop()
+    handler.handle(logging.makeLogRecord({"msg": "m", "levelno": 40, "exc_info": info}))
+    assert all(unpack(queued)[0]["exc_info"] is None for queued in handler.queue.entries)
+
+
+def test_the_apps_own_code_finds_no_exception_of_ours_being_handled(logger):
+    seen = []
+    handler = asynclog.wrap(MemorySink(), MemorySink())
+    handler.addFilter(lambda record: seen.append(sys.exc_info()[1]) or True)
+    logger.addHandler(handler)
+    logger.error("m")
+    assert seen == [None]
+    assert handler.listener.stop(20)
+
+
+def test_what_a_signals_handler_raises_while_a_call_waits_for_room_is_the_apps(logger):
+    handler = asynclog.wrap(MemorySink(), maxsize=5, overflow="block:20")
+    handler.listener.stop()
+    logger.addHandler(handler)
+    for number in range(5):
+        logger.error("%d", number)
+
+    def too_long(signum, frame):
+        raise TimeoutError("the request took too long")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(TimeoutError):
+            logger.error("waits")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    counts = handler.queue.ledger.snapshot()
+    assert (counts["accepted"], counts["dropped"]) == (6, {"interrupted": 1})
 
 
 # -- feedback and re-entry -----------------------------------------------------------------------

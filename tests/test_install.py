@@ -64,6 +64,26 @@ def test_it_returns_the_listener_of_the_process_and_takes_only_what_is_new():
     assert one.lines == other.lines == ["x"]
 
 
+def test_records_that_wait_together_go_each_to_the_handler_of_its_logger():
+    loggers = [fresh_logger(), fresh_logger(), fresh_logger()]
+    handlers = [Remembering(), Remembering(), Remembering()]
+    for logger, handler in zip(loggers, handlers, strict=True):
+        logger.addHandler(handler)
+    listener = asynclog.install(*loggers)
+    for logger in loggers:
+        logger.error("warm")
+    assert listener.flush(20)
+    for number in range(60):
+        loggers[number % 3].error("%d", number)
+    for number in range(60, 90):
+        loggers[number % 2].error("%d", number, exc_info=ValueError("x") if number % 5 == 0 else None)
+    assert listener.flush(20)
+    for which, handler in enumerate(handlers):
+        told = [int(line.split()[0]) for line in handler.lines if line[:1].isdigit()]
+        expected = [n for n in range(60) if n % 3 == which] + [n for n in range(60, 90) if n % 2 == which]
+        assert told == expected
+
+
 def test_loggers_may_be_names_and_adapters():
     logger, handler = fresh_logger(), Remembering()
     logger.addHandler(handler)

@@ -409,3 +409,26 @@ async def test_put_is_fine_on_a_loop():
     queue.put_nowait(record())
     await asyncio.sleep(0)
     assert queue.qsize() == 1
+
+
+def test_a_flush_is_not_misled_by_records_that_were_refused_behind_it(stopped, logger):
+    handler = stopped(maxsize=10, overflow="drop_newest")
+    for number in range(30):
+        logger.error("%d", number)
+    queue = handler.queue
+    assert (queue.put_so_far(), queue.ledger.accepted) == (10, 30)
+    target = queue.put_so_far()
+    while queue.gone < target:
+        assert queue.pop_run(3)
+    assert queue.empty()
+
+
+def test_entries_of_different_lanes_never_share_a_run():
+    queue = asynclog.RecordQueue()
+    for mark in (None, 2, 2, None, None, 4):
+        queue.put_scarce({**record().__dict__, "exc_info": mark})
+    runs = []
+    while run := queue.pop_run(16):
+        runs.append([queued["exc_info"] for queued in run])
+    assert runs == [[None], [2, 2], [None, None], [4]]
+    assert queue.put_so_far() == queue.gone == 6
