@@ -129,8 +129,8 @@ def _single(measured: Measured) -> Table:
         "Single calls, the workers running",
         [Column(f"{kind} {place}", 1) for kind in ("plain", "exception") for place in places],
         rows,
-        note=f"µs; {len(measured.plain[OURS]):,} calls each of a kind, one by one, 0.3 ms apart, so each finds its "
-        "worker asleep and has to wake it. After a pause a call is slower than in a round: caches are cold.",
+        note=f"µs; {len(measured.plain[OURS]):,} calls each of a kind, one by one, 0.3 ms apart, while its worker "
+        "is at work on those before. After a pause a call is slower than in a round: caches are cold.",
         key="single",
     )
 
