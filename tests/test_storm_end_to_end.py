@@ -96,6 +96,25 @@ def test_the_first_error_is_with_the_server_at_once(logger, served):
     assert "raise ValueError" in text_of(mail)
 
 
+def test_no_mail_ever_shows_a_local_variable(logger, served):
+    server = served()
+    listener = shipped(logger, sink_to(server))
+
+    def pay(card):
+        raise ValueError("declined")
+
+    for _ in range(3):
+        try:
+            pay("".join(["hun", "ter", "2"]))
+        except ValueError:
+            logger.exception("checkout failed")
+    assert listener.flush(60)
+    assert server.mails
+    # Whole: text and HTML, whatever they are encoded in.
+    parts = [part for mail in server.mails for part in mail.message.walk() if not part.is_multipart()]
+    assert all("hunter2" not in part.get_content() for part in parts)
+
+
 def test_a_thousand_equal_errors_are_two_mails_and_no_record_is_miscounted(logger, served):
     server = served()
     listener = shipped(logger, sink_to(server))

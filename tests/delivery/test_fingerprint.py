@@ -142,10 +142,18 @@ def of(function, *args, by=None, fields=None):
     return (by or Fingerprinter()).of(fields or record(), captured)
 
 
-def run_in(folder, line_shift=""):
+ANOTHER_HOST = """
+import os, platform, socket
+socket.gethostname = socket.getfqdn = platform.node = lambda *_: "web-2.example.com"
+os.uname = lambda: os.uname_result(("Linux", "web-2", "9.9", "#1", "riscv64"))
+os.getpid = lambda: 7
+"""
+
+
+def run_in(folder, line_shift="", host=""):
     folder.mkdir(parents=True)
     (folder / "shop.py").write_text(line_shift + textwrap.dedent(SHOP))
-    (folder / "main.py").write_text(textwrap.dedent(MAIN))
+    (folder / "main.py").write_text(host + textwrap.dedent(MAIN))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "random"}
     out = subprocess.run(
         [sys.executable, str(folder / "main.py"), str(folder)],
@@ -158,9 +166,9 @@ def run_in(folder, line_shift=""):
     return json.loads(out.stdout)
 
 
-def test_keys_are_equal_across_processes_and_checkouts_in_other_directories(tmp_path):
+def test_keys_are_equal_across_processes_hosts_and_checkouts_in_other_directories(tmp_path):
     one = run_in(tmp_path / "releases" / "1")
-    other = run_in(tmp_path / "elsewhere" / "deeper" / "2")
+    other = run_in(tmp_path / "elsewhere" / "deeper" / "2", host=ANOTHER_HOST)
     assert one == other
     assert len(set(one.values())) == len(one) == 6
 
