@@ -105,7 +105,7 @@ def test_no_mail_ever_shows_a_local_variable(logger, served):
 
     for _ in range(3):
         try:
-            pay("".join(["hun", "ter", "2"]))
+            pay("2retnuh"[::-1])  # the line itself is in the traceback
         except ValueError:
             logger.exception("checkout failed")
     assert listener.flush(60)
