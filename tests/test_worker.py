@@ -82,6 +82,25 @@ def test_after_a_restart_the_bell_still_wakes_it_each_time(logger, monkeypatch):
         wait_until(lambda number=number: sink.messages[-1] == str(number))
 
 
+def test_the_bell_survives_what_a_look_raises(logger, monkeypatch):
+    sink = MemorySink()
+    shipped(logger, sink)
+    logger.error("before")
+    wait_until(lambda: sink.messages == ["before"])
+    has_records, failures = worker._has_records, [MemoryError(), MemoryError()]
+
+    def fails_at_first():
+        if failures:
+            raise failures.pop()
+        return has_records()
+
+    monkeypatch.setattr(worker, "_has_records", fails_at_first)
+    logger.error("after")
+    wait_until(lambda: sink.messages == ["before", "after"])
+    assert not failures
+    assert asynclog.stats()["errors"]["worker_error"] >= 2
+
+
 def test_a_thread_that_was_at_work_during_the_restart_serves_the_next_loop(logger, monkeypatch):
     release, entered = threading.Event(), threading.Event()
 
