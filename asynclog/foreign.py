@@ -129,7 +129,7 @@ class ForeignReader:
             try:
                 record = self.queue.get(True, _LOOK)
             except stdlib_queue.Empty:
-                if hasattr(self.queue, "task_done") and self._settled(self.inner.ledger) > self._told:
+                if self.owes(self.inner.ledger):
                     self.inner.wake()  # nothing else might: the worker sleeps when all is delivered
                 continue
             except (EOFError, OSError, ValueError):

@@ -226,10 +226,10 @@ class RecordQueue:
             self.wake()
 
     def wake(self) -> None:
-        """Ring once for a burst: whoever finds `sleeping` set clears it; never raises.
+        """Ring once for a burst: whoever finds `sleeping` set clears it.
 
-        The record is in the queue by now: an exception here would look as if it were not, and a
-        second try would log it twice.
+        The record is in the queue by now: an exception of ours would look as if it were not, and a
+        second try would log it twice. So only what comes from outside passes, such as a Ctrl-C.
         """
         self.sleeping = False
         if self.on_wake is not None:

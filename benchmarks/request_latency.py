@@ -17,12 +17,12 @@ Each cell, a server in one state, has processes of its own, so that none inherit
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from asynclog.trial.run import enough_descriptors
 from benchmarks.latency import cell, drawn
 from benchmarks.latency.plan import FULL, QUICK, SERVERS, STATES, contenders
 from benchmarks.latency.tables import Numbers
@@ -30,8 +30,6 @@ from benchmarks.result import Progress, Result, Scale
 
 TITLE = "Request latency while the mail server is healthy, slow, refusing and silent"
 MINUTES = (15, 0.8)
-
-_DESCRIPTORS = 8192
 
 
 def run(scale: Scale, progress: Progress) -> Result:
@@ -46,7 +44,7 @@ def run(scale: Scale, progress: Progress) -> Result:
     todo = [(server, state) for server in servers for state in STATES]
     progress.begin(len(todo))
     cells = []
-    with _descriptors(), _terminated():
+    with enough_descriptors(), _terminated():
         for number, (server, state) in enumerate(todo):
             cells.append(cell.run(server, state, contenders(), timing, seed=number))
             following = todo[number + 1 :]
@@ -54,19 +52,6 @@ def run(scale: Scale, progress: Progress) -> Result:
     numbers = Numbers(cells)
     lines = [f"Not installed, and so not measured: {server.label}" for server in SERVERS if not server.installed]
     return Result(numbers.tables(), numbers.claims(), drawn.pictures(cells), numbers.samples(), lines)
-
-
-@contextlib.contextmanager
-def _descriptors() -> Iterator[None]:
-    """Let the processes hold as many connections as a stalled app piles up."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextlib.contextmanager

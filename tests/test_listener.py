@@ -11,7 +11,7 @@ import weakref
 import pytest
 
 import asynclog
-from asynclog import threads
+from asynclog import lifecycle, threads
 from asynclog.delivery import drops
 from asynclog.testing import FakeClock, MemorySink, check_sink
 from asynclog.values import Delivered, Part, Rejected, RetryLater
@@ -602,3 +602,22 @@ async def test_the_conformance_check_finds_a_sink_that_forgets_records():
 
     with pytest.raises(AssertionError, match="no part speaks of 99 records"):
         await check_sink(Forgets())
+
+
+def test_a_listener_that_ends_while_it_is_asked_to_lie_down_is_still_rung_for(monkeypatch):
+    queue = asynclog.RecordQueue()
+    listener = asynclog.QueueListener(queue, MemorySink())
+    cycle = listener.lifecycle
+    cycle.state = lifecycle.RUNNING
+
+    def ends_meanwhile():
+        # Another thread ends it here, and a third has put a record and not looked at `sleeping` yet.
+        queue.sleeping = False
+        queue.put_nowait(logging.makeLogRecord({"msg": "m", "levelno": 40}))
+        cycle.state, queue.sleeping = lifecycle.IDLE, True
+        return False
+
+    queue.on_wake = None
+    monkeypatch.setattr(cycle, "is_waited_for", ends_meanwhile)
+    listener.lie_down()
+    assert queue.sleeping, "the next record starts it again"

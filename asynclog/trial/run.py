@@ -149,7 +149,7 @@ def perform(scene: Scene, seconds: float, rate: float, view: View) -> Outcome:
     """
     with (
         _signals_end_it(),
-        _descriptors(),
+        enough_descriptors(),
         tempfile.TemporaryDirectory(prefix=f"asynclog-{scene.name}-") as folder,
         contextlib.ExitStack() as children,
     ):
@@ -295,7 +295,7 @@ def _ignore_signals() -> None:
 
 
 @contextlib.contextmanager
-def _descriptors() -> Iterator[None]:
+def enough_descriptors() -> Iterator[None]:
     """Let the processes hold as many connections as a stalled app piles up."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
