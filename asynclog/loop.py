@@ -17,7 +17,9 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from asynclog.threads import SinkThread, original
+from asynclog.sink_thread import SinkThread
+from asynclog.threads import original
+from asynclog.turns import turns
 
 _EVENTS = ((selectors.EVENT_READ, 1), (selectors.EVENT_WRITE, 4))  # POLLIN, POLLOUT
 _MAX_WAIT_MS = 24 * 3600 * 1000
@@ -66,6 +68,9 @@ class PollSelector(selectors._BaseSelectorImpl):
             found = self._poll.poll(wait)
         except InterruptedError:
             return []
+        finally:
+            if wait != 0:
+                turns().begin()
         keys: Mapping[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         ready = []
         for fd, flags in found:

@@ -25,10 +25,8 @@ from asynclog import threads, uwsgi
 from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, note_from_caller, write_line
 from asynclog.fork import process_state
 from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
+from asynclog.turns import SLICE, turns
 
-#: How long a slice of draining may keep the interpreter lock, and the real sleep that ends it.
-SLICE = 0.0005
-PAUSE = 50e-6
 # How long records gather before they are drained. The request that logged is over by then, so the
 # worker takes the interpreter lock from nobody who is still writing an answer. Measured in an app
 # with 40 such requests a second, over the same app that logs nowhere: p50 + 25 % and p99 + 47 % if
@@ -97,6 +95,9 @@ class Worker:
         self._retry_start_at = 0.0
         self._warm_up_ends = 0.0
         self._woken: asyncio.Event | None = None
+        # Whether the loop's main task sleeps until it is woken, and whether the bell was rung since it looked.
+        self._asleep = False
+        self._rung = False
         self._rung_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -215,7 +216,7 @@ class Worker:
         anyio.run(given, backend="asyncio", backend_options={"loop_factory": WorkerLoop})
 
     async def _main(self) -> None:
-        _warm_up()
+        load_libraries()
         self._warm_up_ends = 0.0
         # A bell of this loop's own: the thread of a loop before it would take its rings.
         self._bell.put(None)
@@ -227,8 +228,9 @@ class Worker:
         for listener in list(self.listeners):
             listener.attach(self.spawn)
         while True:
+            self._rung = False
             if self._step():
-                real_sleep(PAUSE)
+                turns().pause()
                 await self._give_way(0.0)
             elif any(listener.is_waited_for() for listener in self.listeners):
                 await self._give_way(_LOOK_AGAIN)
@@ -266,10 +268,15 @@ class Worker:
         assert woken is not None
         woken.clear()
         self._rung_at = 0.0  # of a ring that came while we were awake, and of no interest
-        if not self._commands:
-            await woken.wait()
-            if self._rung_at:
-                self._notice_stall(self._rung_at)
+        # In this order: the bell notes that it was rung, and then looks whether anybody sleeps.
+        self._asleep = True
+        try:
+            if not self._rung:
+                await woken.wait()
+                if self._rung_at:
+                    self._notice_stall(self._rung_at)
+        finally:
+            self._asleep = False
 
     def _listen(self, bell: Any, loop: Any) -> None:
         """The bell's thread: wake the loop for those who ring, and for records when they have gathered."""
@@ -301,7 +308,10 @@ class Worker:
                 if not looks:
                     look_at = time.monotonic() + _COMPANY
                 looks = _LOOKS
-                if not on_its_way:
+                self._rung = True
+                # Whoever is awake looks again before it sleeps: to write to the loop's socket, and to
+                # have it read there, would cost the app two more turns at the interpreter.
+                if self._asleep and not on_its_way:
                     on_its_way.append(True)
                     try:
                         loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
@@ -347,13 +357,19 @@ class Worker:
 worker = Worker()
 
 
-def _warm_up() -> None:
-    """Import what deliveries need, while forks are put off."""
+def load_libraries() -> None:
+    """Import what the worker's loop needs, unless that was done.
+
+    Nobody has to: the worker does it as it starts. But a thread that imports beside eight that compute
+    is at it for seconds.
+    """
+    # By their names, as anyio loads its backend and the traceback module, from 3.13 on, its suggestions.
+    for name in ("anyio", "anyio._backends._asyncio", "asynclog.loop", "_suggestions"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     import anyio
 
-    _ = anyio.CancelScope  # anyio loads its backend and its submodules late
-    with contextlib.suppress(ImportError):
-        importlib.import_module("_suggestions")  # the traceback module imports it late, from 3.13 on
+    _ = anyio.CancelScope  # loaded when it is asked for
 
 
 def _at_exit_of_multiprocessing() -> None:

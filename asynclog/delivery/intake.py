@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import collections
 import logging
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,17 +30,15 @@ from asynclog.render.line import (
     renderer,
 )
 from asynclog.render.rebuild import plain_record, rebuild
-from asynclog.threads import SinkThread, real_sleep
+from asynclog.sink_thread import SinkThread
+from asynclog.turns import Turns
 from asynclog.values import Captured, Item, SharedOutcome, in_full, unpack
 
 if TYPE_CHECKING:
     from asynclog.delivery.lane import Lane
 
-# A slice of work on a thread of ours, and the real sleep after it that lets the app's threads in:
-# with sleep(0) another thread got nothing for seconds, since the interpreter lock changes hands
-# only when it is asked for and given up for real.
-SLICE = 0.001
-PAUSE = 50e-6
+# How long a run of formatters may keep the interpreter lock.
+_SLICE = 0.001
 
 _Done = Item | tuple[SharedOutcome | None, int]
 _Pending = tuple[dict[str, Any], Captured | None, int, SharedOutcome | None]
@@ -234,15 +231,7 @@ class Intake:
 
 def pacer() -> Callable[[], None]:
     """Return what a long work on a thread of ours calls between its pieces, to let the app's threads in."""
-    slice_ends = time.perf_counter() + SLICE
-
-    def pace() -> None:
-        nonlocal slice_ends
-        if time.perf_counter() >= slice_ends:
-            real_sleep(PAUSE)
-            slice_ends = time.perf_counter() + SLICE
-
-    return pace
+    return Turns(_SLICE).pause
 
 
 def _strip(record: logging.LogRecord) -> None:
