@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from asynclog.threads import SimpleQueue, let_signals_in, start
+from asynclog import threads
+from asynclog.threads import SimpleQueue
 from asynclog.turns import turns
 
 _T = TypeVar("_T")
@@ -33,8 +34,8 @@ class SinkThread:
         """Start the thread unless it runs."""
         if self._calls is None:
             calls: Any = SimpleQueue()
-            prepare = let_signals_in if self._runs_app_code else _do_nothing
-            if start(lambda: _serve(calls, prepare)):
+            prepare = threads.let_signals_in if self._runs_app_code else _do_nothing
+            if threads.start(lambda: _serve(calls, prepare)):
                 self._calls = calls
 
     @property

@@ -32,12 +32,13 @@ from asynclog.turns import SLICE, turns
 # with 40 such requests a second, over the same app that logs nowhere: p50 + 25 % and p99 + 47 % if
 # the worker is woken at once and looks again three times, + 7 % and + 16 % so.
 _COMPANY = 0.010
-# How often the bell's thread looks for records by itself after the last, before callers ring again:
-# for a second. To ring wakes a sleeping thread, which costs a call 30 µs; to look costs the app
-# nothing where it is idle, and some 10 µs where it computes.
+# How often the loop looks for records by itself after the last, before callers ring again: for a
+# second. To ring wakes a sleeping thread, which costs a call 30 µs; to look costs the app nothing
+# where it is idle, and a turn at the interpreter where it computes. Rejected: to have the bell's
+# thread look, which takes a turn of its own and two more to wake the loop.
 _LOOKS = 100
 # How the bell is rung.
-_NOW, _SOON, _LOOK = "now", "soon", "look"
+_NOW, _SOON = "now", "soon"
 # How often to look again while a caller waits for the lanes.
 _LOOK_AGAIN = 0.002
 # The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
@@ -98,6 +99,9 @@ class Worker:
         # Whether the loop's main task sleeps until it is woken, and whether the bell was rung since it looked.
         self._asleep = False
         self._rung = False
+        # Looks that are left before it lies down, and the next.
+        self._looks = 0
+        self._looking: Any = None
         self._rung_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -270,6 +274,8 @@ class Worker:
         self._rung_at = 0.0  # of a ring that came while we were awake, and of no interest
         # In this order: the bell notes that it was rung, and then looks whether anybody sleeps.
         self._asleep = True
+        self._looks = _LOOKS
+        self._look_again()
         try:
             if not self._rung:
                 await woken.wait()
@@ -277,60 +283,64 @@ class Worker:
                     self._notice_stall(self._rung_at)
         finally:
             self._asleep = False
+            self._looking.cancel()
 
     def _listen(self, bell: Any, loop: Any) -> None:
-        """The bell's thread: wake the loop for those who ring, and for records when they have gathered."""
+        """The bell's thread: wake the loop for those who ring."""
         # Whether it was woken and has not come to it yet: a sink blocks the loop.
         on_its_way: list[bool] = []
-        looks = _LOOKS
-        look_at = time.monotonic() + _COMPANY
         while True:
-            try:
-                # However often callers ring meanwhile, it looks in time.
-                ring = bell.get(timeout=max(0.0, look_at - time.monotonic())) if looks else bell.get()
-            except queue.Empty:
-                ring = _LOOK
+            ring = bell.get()
+            ends = time.monotonic() + _COMPANY
+            while ring is _SOON:
+                try:
+                    # However often callers ring meanwhile, it wakes the loop in time.
+                    ring = bell.get(timeout=max(0.0, ends - time.monotonic()))
+                except queue.Empty:
+                    break
             if ring is None:
                 return  # another loop was started, with a bell of its own
-            try:
-                if ring is _SOON:
-                    if not looks:
-                        look_at = time.monotonic() + _COMPANY
-                    looks = _LOOKS
-                    continue
-                if ring is _LOOK:
-                    look_at = time.monotonic() + _COMPANY
-                    if not self._has_records():
-                        looks -= 1
-                        if not looks and not self._lie_down():
-                            looks = 1
-                        continue
-                if not looks:
-                    look_at = time.monotonic() + _COMPANY
-                looks = _LOOKS
-                self._rung = True
-                # Whoever is awake looks again before it sleeps: to write to the loop's socket, and to
-                # have it read there, would cost the app two more turns at the interpreter.
-                if self._asleep and not on_its_way:
-                    on_its_way.append(True)
-                    try:
-                        loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
-                    except RuntimeError:
-                        return  # the loop is closed
-            except Exception as error:  # out of memory, or an odd foreign queue: nobody else wakes the loop
-                self.board.tell("worker_error", "worker", f"the bell failed with {type(error).__name__}: {error}")
-                on_its_way.clear()
-                looks = looks or 1
-                real_sleep(_COMPANY)
+            self._rung = True
+            # Whoever is awake looks again before it sleeps: to write to the loop's socket, and to have it
+            # read there, would cost the app two more turns at the interpreter.
+            if self._asleep and not on_its_way:
+                on_its_way.append(True)
+                try:
+                    loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
+                except RuntimeError:
+                    return  # the loop is closed
+                except Exception as error:  # out of memory: nobody else wakes the loop
+                    on_its_way.clear()
+                    self.board.tell("worker_error", "worker", f"the bell failed with {type(error).__name__}: {error}")
+                    bell.put(_SOON)
 
     async def _listen_on_loop(self, bell: Any) -> None:
         while True:
             await asyncio.sleep(0.005)
-            rung = not bell.empty()
-            while not bell.empty():
-                bell.get()
-            if rung or self._has_records():
+            if not bell.empty():
+                while not bell.empty():
+                    bell.get()
+                self._rung = True
                 self._wake(time.monotonic(), [])
+
+    def _look_again(self) -> None:
+        assert self.loop is not None
+        self._looking = self.loop.call_later(_COMPANY, self._look, time.monotonic() + _COMPANY)
+
+    def _look(self, due: float) -> None:
+        """Wake the main task for records; after a second without any have callers ring."""
+        try:
+            self._notice_stall(due)
+            if self._has_records():
+                assert self._woken is not None
+                self._woken.set()
+                return
+            self._looks -= 1
+            if self._looks <= 0 and self._lie_down():
+                return
+        except Exception as error:  # out of memory, or an odd foreign queue
+            self.board.tell("worker_error", "worker", f"a look failed with {type(error).__name__}: {error}")
+        self._look_again()
 
     def _has_records(self) -> bool:
         return any(listener.has_records() for listener in list(self.listeners))
