@@ -25,7 +25,7 @@ from benchmarks.rounds import in_turn
 from benchmarks.to_file import file_handler
 
 TITLE = "What the worker does to the app beside it"
-MINUTES = (2.5, 0.25)
+MINUTES = (3.5, 0.25)
 
 RATE = 2_000
 #: The unit of work, and how many of them a request's would be.
@@ -37,8 +37,8 @@ _NONE = "nothing is logged"
 
 def run(scale: Scale, progress: Progress) -> Result:
     """Measure all three."""
-    rounds, drains = scale.of(4, 1), scale.of(4, 1)
-    progress.begin(6 * rounds + 3 + 2 * drains + 1)
+    rounds, call_rounds, drains = scale.of(4, 1), scale.of(5, 1), scale.of(4, 1)
+    progress.begin(6 * rounds + 3 * call_rounds + 2 * drains + 1)
     with tempfile.TemporaryDirectory() as folder, MailServer() as server:
         place, numbers = Path(folder), count()
         error = caught(raiser(10, place))
@@ -54,7 +54,7 @@ def run(scale: Scale, progress: Progress) -> Result:
 
         parts = [
             _units(info, file, mail, scale.of(4, 1), rounds, progress),
-            calls_result(info, file, scale.of(500, 60), progress),
+            calls_result(info, file, scale.of(300, 60), call_rounds, progress),
             late_result(file, scale.of(100_000, 20_000), drains, progress),
         ]
     return Result(
