@@ -39,8 +39,10 @@ _UNSEEN = object()
 # More than any queue holds.
 _ALL = 1 << 60
 _MAX_NOTES = 32
-# How much of a full queue is given up at once: one in so many.
-_SHARE = 64
+# What a full queue gives up at once: one record in so many, and so many at most. More would cost a single
+# call more than 20 µs, and nobody any less: the interpreter keeps 80 dictionaries and lists for its next ones.
+_SHARE = 16
+_MOST_AT_ONCE = 64
 
 
 class _QueueLedger(Ledger):
@@ -283,13 +285,14 @@ class RecordQueue:
     def _drop_oldest(self, size: int) -> bool:
         """Make room for so many bytes at the cost of the oldest, if that is the policy.
 
-        Of a queue that is full, one in 64 goes at once, so that the next calls find room. Of the rest
-        of the room that a default queue has, that is what the newest 156 records take.
+        A run of them goes at once, so that the next calls find room: of a default queue's 10,000 the
+        newest 9,936 stay.
         """
         if not self._drops_oldest or size > self.options.max_memory:
             return False
+        entries = self.entries
         while not self._has_room(size):
-            if not Eviction().run(self.entries, max(1, len(self.entries) // _SHARE), self):
+            if not Eviction().run(entries, min(len(entries) // _SHARE, _MOST_AT_ONCE) or 1, self):
                 break
         return True
 
