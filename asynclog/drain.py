@@ -12,9 +12,10 @@ from asynclog.capture.record import capture_late
 from asynclog.clock import Clock
 from asynclog.delivery.drops import REFUSED, DropNews
 from asynclog.delivery.lane import Lane
+from asynclog.eviction import SENTINEL
 from asynclog.flushing import FlushRequest
 from asynclog.lanes import Lanes
-from asynclog.queue import SENTINEL, RecordQueue
+from asynclog.queue import RecordQueue
 from asynclog.values import FIRST_BIT, Captured, Entry, SharedOutcome, in_full, unpack
 from asynclog.worker import worker
 

@@ -23,7 +23,8 @@ from asynclog.capture.record import capture, capture_for_all
 from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
-from asynclog.queue import RecordQueue, enter, leave
+from asynclog.queue import RecordQueue
+from asynclog.reentry import enter, leave
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
@@ -32,6 +33,7 @@ _LAST_FIELD = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)[-1]
 # Who logs about a delivery, be it from a finalizer.
 _OWN_NAMES = ("asynclog", "aiosmtplib", "asyncio")
 _LogRecord = logging.LogRecord
+_WARNING = logging.WARNING
 # Past this length a message leaves the fast path, where its size is cut.
 _LONG = MAX_TEXT
 _SLOT_SIZE = FRAME_SIZE // SLOTS_PER_FRAME
@@ -141,6 +143,11 @@ class QueueHandler(logging.handlers.QueueHandler):
                     return self._carefully(record)
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
+                    if queue.left <= 0:
+                        counted = True
+                        if queue.refuses(fields["levelno"]):
+                            return record
+                        counted = False
                     carried = capture_lone(exc_info)
                     if carried is None:
                         return self._carefully(record)
@@ -150,8 +157,10 @@ class QueueHandler(logging.handlers.QueueHandler):
                 fields["stack_info"] = carried
                 counted = True
                 left = queue.left
-                if left <= 0 or queue.texts + size > queue.room_for_texts:
-                    queue.put_scarce(fields)
+                if (
+                    left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING)
+                ) or queue.texts + size > queue.room_for_texts:
+                    queue.put_scarce(fields, size)
                     return record
                 # From the look at what is left to the append nothing lets another thread in, as in
                 # asynclog.ledger: it counts what is accepted, too.
@@ -164,7 +173,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                     fields["exc_info"] = mark
                 counted = True
                 left = queue.left
-                if left <= 0:
+                if left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING):
                     queue.put_scarce(fields)
                     return record
                 queue.left = left - 1

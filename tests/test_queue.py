@@ -12,10 +12,11 @@ import time
 import pytest
 
 import asynclog
+from asynclog.eviction import SENTINEL
 from asynclog.fork import process_state
 from asynclog.ledger import DELIVERED
 from asynclog.plain import RECORD_SIZE
-from asynclog.queue import SENTINEL, inside
+from asynclog.reentry import inside
 from asynclog.testing import MemorySink
 from asynclog.values import Captured, SharedOutcome
 from tests.conftest import check_adds_up, wait_until
