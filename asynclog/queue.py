@@ -123,6 +123,9 @@ class RecordQueue:
         self.gate: Gate | None = None
         #: Called by a put that finds `sleeping` set; the listener's.
         self.on_wake: Callable[[], None] | None = None
+        #: Called by a put that found the queue full, after a run of records was given up; the listener's.
+        self.on_full: Callable[[], None] | None = None
+        self._gave_up = False
         #: The listener that drains this queue.
         self.owner: Any = None
         self.notes: collections.deque[tuple[str, str]] = collections.deque(maxlen=_MAX_NOTES)
@@ -175,6 +178,8 @@ class RecordQueue:
         self.entries.append(queued)
         if self.sleeping:
             self.wake()
+        if self._gave_up:
+            self._let_worker_in()
 
     def refuses(self, levelno: int) -> bool:
         """Refuse, and count, a record for which there is no room whatever it brings along.
@@ -198,6 +203,18 @@ class RecordQueue:
         self._granted += 1
         dropped[REASON] += 1
         levels[level] += 1
+        if not dropped[REASON] % _MOST_AT_ONCE:
+            self._let_worker_in()
+
+    def _let_worker_in(self) -> None:
+        """Let the worker at the interpreter, if it waits for it: it can't keep up, or nothing would be given up.
+
+        Called once for a run of records that are given up, by a caller whose own record has its place
+        or its outcome.
+        """
+        self._gave_up = False
+        if self.on_full is not None:
+            self.on_full()
 
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries."""
@@ -221,6 +238,8 @@ class RecordQueue:
         self.entries.append(entry)
         if self.sleeping:
             self.wake()
+        if self._gave_up:
+            self._let_worker_in()
 
     def wake(self) -> None:
         """Ring once for a burst: whoever finds `sleeping` set clears it.
@@ -294,6 +313,7 @@ class RecordQueue:
         while not self._has_room(size):
             if not Eviction().run(entries, min(len(entries) // _SHARE, _MOST_AT_ONCE) or 1, self):
                 break
+            self._gave_up = True
         return True
 
     def _has_room(self, size: int) -> bool:

@@ -25,7 +25,7 @@ from asynclog import threads, uwsgi
 from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, note_from_caller, write_line
 from asynclog.fork import process_state
 from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
-from asynclog.turns import SLICE, turns
+from asynclog.turns import PAUSE, SLICE, turns
 
 # How long records gather before they are drained. The request that logged is over by then, so the
 # worker takes the interpreter lock from nobody who is still writing an answer. Measured in an app
@@ -41,6 +41,9 @@ _LOOKS = 100
 _NOW, _SOON = "now", "soon"
 # How often to look again while a caller waits for the lanes.
 _LOOK_AGAIN = 0.002
+# The worker waits for the interpreter if it has not come to its work for so long: two of CPython's
+# switch intervals.
+_WAITS = 0.010
 # The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
 _STALL = 1.0
 # After a fault of the worker's: the first pause, which doubles with every restart, and the longest.
@@ -103,6 +106,8 @@ class Worker:
         self._looks = 0
         self._looking: Any = None
         self._rung_at = 0.0
+        # When the loop last set to work.
+        self._worked_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def after_fork(self) -> None:
@@ -148,6 +153,16 @@ class Worker:
             soon: Whether there is time for others to come along: for a record, when nobody waits.
         """
         self._bell.put(_SOON if soon else _NOW)
+
+    def let_in(self) -> None:
+        """Let the worker at the interpreter, if it has waited for it for long; for a caller whose queue is full.
+
+        Callers that log flat out would each keep the interpreter for 5 ms, while what they log is
+        thrown away and the first mail about it waits. So a caller that finds the worker waiting sleeps
+        for a moment, as the worker does for the app.
+        """
+        if not self._asleep and _WAITS < time.monotonic() - self._worked_at < _STALL:
+            real_sleep(PAUSE)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine on the loop; call it there."""
@@ -254,6 +269,7 @@ class Worker:
 
     def _step(self) -> bool:
         """Do a slice of everything there is to do; say whether there is more."""
+        self._worked_at = time.monotonic()
         while self._commands:
             try:
                 self._commands.popleft()()
