@@ -35,6 +35,7 @@ class PollSelector(selectors._BaseSelectorImpl):
     def __init__(self) -> None:
         super().__init__()
         self._poll = original("select", "poll")()
+        self._turns = turns()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """Watch a file object."""
@@ -70,7 +71,7 @@ class PollSelector(selectors._BaseSelectorImpl):
             return []
         finally:
             if wait != 0:
-                turns().begin()
+                self._turns.begin()
         keys: Mapping[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         ready = []
         for fd, flags in found:

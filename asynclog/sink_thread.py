@@ -28,7 +28,7 @@ class SinkThread:
         self.name = name
         self._runs_app_code = runs_app_code
         self._calls: Any = None
-        self._busy: asyncio.Future[Any] | None = None
+        self._last: _Call | None = None
 
     def start(self) -> None:
         """Start the thread unless it runs."""
@@ -41,7 +41,7 @@ class SinkThread:
     @property
     def is_busy(self) -> bool:
         """Whether a call has not come back yet."""
-        return self._busy is not None and not self._busy.done()
+        return self._last is not None and not self._last.is_over
 
     def stop(self) -> None:
         """End the thread after the calls it has; `call` starts another."""
@@ -63,15 +63,54 @@ class SinkThread:
         # A call that was given up at a deadline may still be running: its turn comes first. One that
         # a loop before this one asked for can't be awaited; the thread takes turns by itself.
         loop = asyncio.get_running_loop()
-        while self._busy is not None and not self._busy.done() and self._busy.get_loop() is loop:
-            await asyncio.wait([self._busy])
+        while self._last is not None and not self._last.is_over and self._last.loop is loop:
+            await self._last.end()
         self.start()
         if self._calls is None:
             return function(*args)
-        future: asyncio.Future[_T] = loop.create_future()
-        self._busy = future
-        self._calls.put((loop, future, function, args))
-        return await asyncio.shield(future)
+        self._last = last = _Call(loop)
+        self._calls.put((loop, last, function, args))
+        result: _T = await last.future
+        return result
+
+
+class _Call:
+    """A call that somebody awaits, who may give up waiting: the thread goes on with it.
+
+    Rejected: `asyncio.shield`, whose second future takes two more turns of the loop.
+
+    Attributes:
+        loop: Where it is awaited.
+        future: What is awaited.
+        is_over: Whether the thread is done with it, awaited or not.
+    """
+
+    __slots__ = ("_ends", "future", "is_over", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.is_over = False
+        self._ends: list[asyncio.Future[None]] = []
+
+    def end(self) -> asyncio.Future[None]:
+        """Return what is done when the thread is done with it."""
+        end = self.loop.create_future()
+        self._ends.append(end)
+        return end
+
+    def resolve(self, result: Any, error: BaseException | None) -> None:
+        """Hand over what came of it; called on the loop."""
+        self.is_over = True
+        if self.future.done():  # given up
+            pass
+        elif error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+        for end in self._ends:
+            if not end.done():
+                end.set_result(None)
 
 
 def _do_nothing() -> None:
@@ -84,26 +123,17 @@ def _serve(calls: Any, prepare: Callable[[], None]) -> None:
         call = calls.get()
         if call is None:
             return
-        loop, future, function, args = call
+        loop, then, function, args = call
         turns().begin()
         try:
             result, error = function(*args), None
         except BaseException as caught:  # handed over to whoever asked
             result, error = None, caught
         try:
-            if isinstance(future, asyncio.Future):
-                loop.call_soon_threadsafe(_resolve, future, result, error)
+            if isinstance(then, _Call):
+                loop.call_soon_threadsafe(then.resolve, result, error)
             elif error is None:
-                loop.call_soon_threadsafe(future, result)
+                loop.call_soon_threadsafe(then, result)
         except RuntimeError:
             pass  # that loop is closed and nobody waits there; a later one may ask this thread again
-        del call, loop, future, function, args, result, error
-
-
-def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
+        del call, loop, then, function, args, result, error
