@@ -19,7 +19,7 @@ from asynclog import checks, public, threads
 from asynclog.alarm import note_from_caller
 from asynclog.capture.exception import capture_lone
 from asynclog.capture.gate import Gate, LaneGate
-from asynclog.capture.record import capture, capture_for_all
+from asynclog.capture.record import capture, capture_for_all, capture_merged
 from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
@@ -124,13 +124,13 @@ class QueueHandler(logging.handlers.QueueHandler):
             args = record.args
             if args:
                 if type(args) is not tuple:
-                    return self._carefully(record)
+                    return self._merge(record, gate)
                 for value in args:
                     kind = type(value)
                     if kind is str:
                         size += len(value)  # type: ignore[arg-type]
                     elif kind is not int and kind not in _SHORT:
-                        return self._carefully(record)
+                        return self._merge(record, gate) if kind is not bytes else self._carefully(record)
             exc_info = record.exc_info
             fields = record.__dict__.copy()
             if len(fields) != _N_FIELDS:
@@ -191,6 +191,28 @@ class QueueHandler(logging.handlers.QueueHandler):
             return record
         # Not up there, where the app's own code would find our exception to be the one that is handled.
         return self._carefully(record)
+
+    def _merge(self, record: logging.LogRecord, lane: LaneGate) -> Any:
+        """Accept a record of the fast path whose message has to be made here: an argument could change."""
+        ident = enter()
+        try:
+            queue: Any = self._fast
+            fields = record.__dict__.copy()
+            size = 0
+            if len(fields) != _N_FIELDS:
+                size = _size_of_extras(fields)
+                if size < 0:
+                    return self._accept(record)
+            queue.put_entry(capture_merged(record, fields, size, lane, queue.note))
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            self._count_failure(error)
+            return False
+        else:
+            return record
+        finally:
+            leave(ident)
 
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""
