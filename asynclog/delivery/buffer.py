@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from asynclog.options import QueueOptions
-from asynclog.values import Item
+from asynclog.plain import RECORD_SIZE
+from asynclog.values import Item, Rendered, item_of, size_of_rendered
 
 
 class LaneBuffer:
@@ -19,7 +20,7 @@ class LaneBuffer:
     """
 
     def __init__(self, options: QueueOptions, on_drop: Callable[[Item], None]) -> None:
-        self.items: collections.deque[Item] = collections.deque()
+        self.items: collections.deque[Rendered] = collections.deque()
         self.memory = 0
         self.options = options
         self._on_drop = on_drop
@@ -62,27 +63,43 @@ class LaneBuffer:
         self.memory += item.size
         self.items.append(item)
 
+    def extend(self, rendered: Iterable[Rendered], size: int) -> None:
+        """Add the newest, all at once.
+
+        Args:
+            rendered: The records, oldest first.
+            size: Estimated bytes of all of them.
+        """
+        self.memory += size
+        self.items.extend(rendered)
+
     def pop(self) -> Item:
         """Take the oldest."""
-        item = self.items.popleft()
+        item = item_of(self.items.popleft())
         self.memory -= item.size
         return item
 
-    def take(self, records: int, size: int) -> tuple[Item, ...]:
+    def take(self, records: int, size: int) -> list[Rendered]:
         """Take the oldest, up to a number and a size; at least one."""
         items = self.items
+        if len(items) <= records and self.memory <= size:
+            taken = list(items)
+            items.clear()
+            self.memory = 0
+            return taken
         popleft = items.popleft
         first = popleft()
         taken = [first]
-        total = first.size
+        total = size_of_rendered(first)
         for _ in range(min(records - 1, len(items))):
-            total += items[0].size
-            if total > size:
-                total -= items[0].size
+            oldest = items[0]
+            more = (oldest["stack_info"] or RECORD_SIZE) if type(oldest) is dict else oldest.size  # type: ignore[union-attr]
+            if total + more > size:
                 break
+            total += more
             taken.append(popleft())
         self.memory -= total
-        return tuple(taken)
+        return taken
 
     def clear(self) -> None:
         """Forget everything, in a forked child."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import traceback
 
-from asynclog.captured import NO_NODE, Candidates, CapturedException, CapturedNode, ExceptionsLeftOut, Frames
+from asynclog.captured import NO_NODE, Candidates, CapturedException, CapturedNode, ExceptionsLeftOut, Frames, Lone
 from asynclog.render import frames as frame_texts
 from asynclog.render import standin
-from asynclog.render.frames import HEADER, Generations, stack_text
+from asynclog.render.frames import HEADER, Generations, lone_stack_text, stack_text
 
 # The standard library's bounds for the tree of a group.
 _WIDTH = 15
@@ -45,6 +45,18 @@ def format_exception_text(captured: CapturedException) -> str:
         printer.show(_plan(captured))
         text = "".join(printer.parts)
     return text.removesuffix("\n")
+
+
+def format_lone_text(lone: Lone) -> str:
+    """Return what `format_exception_text` does, of an exception that brings no other along.
+
+    Made straight of what the caller took, without an object for it.
+    """
+    stack = lone_stack_text(lone)
+    line, text = standin.type_line(lone[0]), lone[1]
+    if text:
+        return f"{stack}{line}: {text}"
+    return f"{stack}{line}"
 
 
 def clear_cache() -> None:
