@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import logging
 import os
 import queue as stdlib_queue
 import time
 from _thread import get_ident
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from asynclog import checks, threads
@@ -32,8 +34,6 @@ from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
 _POLL = 0.002
-# No mask at all; that of a first lane's records is None.
-_UNSEEN = object()
 # More than any queue holds.
 _ALL = 1 << 60
 _MAX_NOTES = 32
@@ -355,27 +355,24 @@ class RecordQueue:
         """Take the oldest entries that are alike: those of the fast path for the same lanes, or one of another kind."""
         entries = self.entries
         popleft = entries.popleft
-        run: list[Queued] = []
-        texts = 0
-        mask: Any = _UNSEEN
-        while len(run) < most:
-            try:
-                queued = popleft()
-            except IndexError:
-                break
-            if type(queued) is not dict:
-                if run:
-                    entries.appendleft(queued)
-                    break
-                most = 1
-            elif mask is _UNSEEN:
-                mask = queued["exc_info"]
-            elif queued["exc_info"] != mask:
-                entries.appendleft(queued)
-                break
-            run.append(queued)
-            if mask is _UNSEEN or queued["stack_info"] is not None:  # type: ignore[call-overload]
-                texts += texts_size(queued)
+        try:
+            first = popleft()
+        except IndexError:
+            return []
+        run: list[Queued] = [first]
+        texts = texts_size(first)
+        if type(first) is dict:
+            # By identity: a lane's mark is one object. This loop is part of what every record costs.
+            mark, append = first["exc_info"], run.append
+            with contextlib.suppress(IndexError):
+                for _ in repeat(None, most - 1):
+                    queued = popleft()
+                    if type(queued) is not dict or queued["exc_info"] is not mark:
+                        entries.appendleft(queued)
+                        break
+                    append(queued)
+                    if queued["stack_info"] is not None:
+                        texts += texts_size(queued)
         self._grant(len(run))
         if texts:
             self._account(-texts)

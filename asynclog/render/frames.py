@@ -27,6 +27,7 @@ import time
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
+from operator import is_
 from types import CodeType
 from typing import Any, Final, Generic, TypeVar
 
@@ -142,16 +143,18 @@ class _Stack:
 
     Attributes:
         codes: Those.
+        places: The instruction of each.
         text: Their lines.
         headed: The same behind the header, or nothing where there are none.
         fresh_until: When the first of its sources is due to be looked at again.
         epoch: What `_epoch` was when they were looked at.
     """
 
-    __slots__ = ("_sources", "codes", "epoch", "fresh_until", "headed", "text")
+    __slots__ = ("_sources", "codes", "epoch", "fresh_until", "headed", "places", "text")
 
-    def __init__(self, codes: list[CodeType], texts: list[FrameText]) -> None:
+    def __init__(self, codes: list[CodeType], places: list[int], texts: list[FrameText]) -> None:
         self.codes = codes
+        self.places = places
         self.text = _fold(texts)
         self.headed = HEADER + self.text if self.text else ""
         self._sources = tuple({(each.source, each.version) for each in texts})
@@ -174,6 +177,8 @@ class _Stack:
 _frames: Generations[FrameText] = Generations(_FRAMES_KEPT)
 _stacks: Generations[_Stack] = Generations(_STACKS_KEPT)
 _sources: Generations[_Source] = Generations(_SOURCES_KEPT)
+# The stack that was printed last.
+_last: list[_Stack | None] = [None]
 
 
 def stack_text(frames: Frames) -> str:
@@ -205,18 +210,21 @@ def _stack(frames: list[Any], start: int) -> _Stack:
         frames: Captured frames.
         start: Where in the list they begin.
     """
-    codes = frames[start::SLOTS_PER_FRAME]
-    key = (*map(id, codes), *frames[start + 1 :: SLOTS_PER_FRAME])
-    stack = _stacks.get(key)
+    codes, places = frames[start::SLOTS_PER_FRAME], frames[start + 1 :: SLOTS_PER_FRAME]
     now = _now()
+    # In a storm it is mostly the one before. By identity: equal code may stand in two files.
+    stack = _last[0]
+    if stack is None or places != stack.places or not all(map(is_, codes, stack.codes)):
+        stack = _stacks.get((*map(id, codes), *places))
     if stack is not None:
         # A clock that was set back is no reason to keep a text for longer.
         if stack.epoch == _epoch[0] and stack.fresh_until - STALE_AFTER <= now < stack.fresh_until:
+            _last[0] = stack
             return stack
         if stack.is_fresh(now):
             return stack
-    stack = _Stack(codes, _texts(frames[start:] if start else frames, now))
-    _stacks.put(key, stack)
+    stack = _Stack(codes, places, _texts(frames[start:] if start else frames, now))
+    _stacks.put((*map(id, codes), *places), stack)
     return stack
 
 
@@ -225,6 +233,7 @@ def clear() -> None:
     _frames.clear()
     _stacks.clear()
     _sources.clear()
+    _last[0] = None
 
 
 def _texts(frames: Frames, now: float) -> list[FrameText]:

@@ -19,7 +19,7 @@ from asynclog.captured import LONE_SIZE, Lone
 from asynclog.plain import RECORD_SIZE
 from asynclog.render.line import MAX_TEXT, cut, default_formatter, is_standard
 from asynclog.render.percent import pieces_of
-from asynclog.render.traceback import format_lone_text
+from asynclog.render.traceback import with_lone_text
 
 #: Renders records in place, see `asynclog.values.Rendered`, up to the first that is not so plain.
 #: Returns how many it rendered, and their size in bytes.
@@ -33,7 +33,7 @@ _THREE_DIGITS = {number: f"{number:03d}" for number in range(1000)}
 # Built of checked names and escaped literals only. `message % args` runs no code but that of
 # str, int and the like: other arguments were made text on the caller.
 _SOURCE = """
-def render(run, seconds, lone_text):
+def render(run, seconds, with_lone):
     low, high, second = seconds.low, seconds.high, seconds.text
     done = more = 0
     try:
@@ -49,7 +49,7 @@ def render(run, seconds, lone_text):
             carried = fields["stack_info"]
             if carried is not None:
                 if type(carried) is not int:
-                    text = join(text, lone_text(carried))
+                    text = cut(with_lone(text, carried))
                     carried = fields["stack_info"] = carried[LONE_SIZE] + len(text)
                 more += carried - RECORD_SIZE
             fields["exc_text"] = text
@@ -80,18 +80,18 @@ def run_renderer(face: logging.Handler, *, lone: bool) -> RunRenderer | None:
     pieces = pieces_of(style._fmt)
     if pieces is None:
         return None
-    return _Runs(formatter, pieces, format_lone_text if lone else _refuse).render
+    return _Runs(formatter, pieces, with_lone_text if lone else _refuse).render
 
 
 class _Runs:
     """Renders runs with one formatter."""
 
     def __init__(
-        self, formatter: logging.Formatter, pieces: list[str | tuple[str, str]], lone_text: Callable[[Lone], str]
+        self, formatter: logging.Formatter, pieces: list[str | tuple[str, str]], with_lone: Callable[[str, Lone], str]
     ) -> None:
         self._formatter = formatter
         self._pieces = pieces
-        self._lone_text = lone_text
+        self._with_lone = with_lone
         self._settings: object = None
         self._seconds = _Seconds(formatter, "")
         self._compiled: Callable[..., tuple[int, int]] = _compile(pieces, None)
@@ -102,7 +102,7 @@ class _Runs:
         settings = (formatter.datefmt, formatter.default_msec_format)
         if settings != self._settings:
             self._look(settings)
-        return self._compiled(run, self._seconds, self._lone_text)
+        return self._compiled(run, self._seconds, self._with_lone)
 
     def _look(self, settings: tuple[str | None, str | None]) -> None:
         datefmt, msec_format = settings
@@ -129,17 +129,17 @@ class _Seconds:
     def __init__(self, formatter: logging.Formatter, behind: str) -> None:
         self._formatter = formatter
         self._behind = behind
-        self.low, self.high, self.text = 1, 0, ""
+        self.low, self.high, self.text = 1.0, 0.0, ""
 
-    def turn(self, created: float) -> tuple[int, int, str]:
+    def turn(self, created: float) -> tuple[float, float, str]:
         """Take up the second of a time."""
         formatter = self._formatter
-        low = math.floor(created)
+        low = float(math.floor(created))  # compared with every record's: two floats take half the time
         template = formatter.datefmt or formatter.default_time_format
         # converter is looked up each time: apps set it on the class or on the instance
         text = time.strftime(template, formatter.converter(created)) + self._behind
-        self.low, self.high, self.text = low, low + 1, text
-        return low, low + 1, text
+        self.low, self.high, self.text = low, low + 1.0, text
+        return low, low + 1.0, text
 
 
 def _compile(pieces: list[str | tuple[str, str]], msec_format: str | None) -> Callable[..., tuple[int, int]]:
@@ -171,7 +171,7 @@ def _compile(pieces: list[str | tuple[str, str]], msec_format: str | None) -> Ca
         "MAX_TEXT": MAX_TEXT,
         "RECORD_SIZE": RECORD_SIZE,
         "LONE_SIZE": LONE_SIZE,
-        "join": _join,
+        "cut": cut,
         "msec_format": msec_format,
         "three_digits": _THREE_DIGITS.get,
     }
@@ -188,9 +188,5 @@ def _escaped(literal: str) -> str:
     )
 
 
-def _join(line: str, exception: str) -> str:
-    return cut(f"{line}{exception}" if line[-1:] == "\n" else f"{line}\n{exception}")
-
-
-def _refuse(lone: Lone) -> str:
+def _refuse(line: str, lone: Lone) -> str:  # noqa: ARG001
     raise TypeError("its sink needs a stand-in for the exception")

@@ -47,16 +47,16 @@ def format_exception_text(captured: CapturedException) -> str:
     return text.removesuffix("\n")
 
 
-def format_lone_text(lone: Lone) -> str:
-    """Return what `format_exception_text` does, of an exception that brings no other along.
+def with_lone_text(line: str, lone: Lone) -> str:
+    """Return a record's line with `format_exception_text` below it, of an exception that brings no other along.
 
-    Made straight of what the caller took, without an object for it.
+    Put together in one go, straight of what the caller took: no object is made for the exception, and
+    no text of the traceback without the line.
     """
     stack = lone_stack_text(lone)
-    line, text = standin.type_line(lone[0]), lone[1]
-    if text:
-        return f"{stack}{line}: {text}"
-    return f"{stack}{line}"
+    kind, text = standin.type_line(lone[0]), lone[1]
+    newline = "" if line[-1:] == "\n" else "\n"
+    return f"{line}{newline}{stack}{kind}: {text}" if text else f"{line}{newline}{stack}{kind}"
 
 
 def clear_cache() -> None:

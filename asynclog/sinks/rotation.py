@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
 
 from asynclog.sinks.file_options import FileOptions
 from asynclog.sinks.file_schedule import ROLLS_EMPTY, Schedule
