@@ -75,13 +75,6 @@ def item_of(rendered: Rendered) -> Item:
     return Item(rendered, text, RECORD_SIZE if size is None else size)
 
 
-def size_of_rendered(rendered: Rendered) -> int:
-    """Return the estimated bytes of what waits in a lane."""
-    if type(rendered) is not dict:
-        return rendered.size  # type: ignore[union-attr]
-    return rendered["stack_info"] or RECORD_SIZE
-
-
 class LazyItems(Sequence[Item]):
     """The records of a batch for a sink that reads texts alone: an item is made when it is asked for.
 

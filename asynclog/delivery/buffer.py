@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
-from asynclog.values import Item, Rendered, item_of, size_of_rendered
+from asynclog.values import Item, Rendered, item_of
 
 
 class LaneBuffer:
@@ -22,6 +23,8 @@ class LaneBuffer:
     def __init__(self, options: QueueOptions, on_drop: Callable[[Item], None]) -> None:
         self.items: collections.deque[Rendered] = collections.deque()
         self.memory = 0
+        # By how much sizes differ from the one that nearly all have: as long as none does, none is asked for.
+        self._uneven = 0
         self.options = options
         self._on_drop = on_drop
         self._soft_records = options.maxsize * 0.8
@@ -61,47 +64,51 @@ class LaneBuffer:
     def append(self, item: Item) -> None:
         """Add the newest."""
         self.memory += item.size
+        self._uneven += abs(item.size - RECORD_SIZE)
         self.items.append(item)
 
-    def extend(self, rendered: Iterable[Rendered], size: int) -> None:
-        """Add the newest, all at once.
+    def extend(self, run: list[dict[str, Any]], size: int) -> None:
+        """Add the newest, a run of records of the fast path.
 
         Args:
-            rendered: The records, oldest first.
+            run: The records, rendered, oldest first.
             size: Estimated bytes of all of them.
         """
         self.memory += size
-        self.items.extend(rendered)
+        self._uneven += size - len(run) * RECORD_SIZE
+        self.items.extend(run)
 
     def pop(self) -> Item:
         """Take the oldest."""
         item = item_of(self.items.popleft())
         self.memory -= item.size
+        self._uneven -= abs(item.size - RECORD_SIZE)
         return item
 
     def take(self, records: int, size: int) -> list[Rendered]:
         """Take the oldest, up to a number and a size; at least one."""
         items = self.items
-        if len(items) <= records and self.memory <= size:
-            taken = list(items)
-            items.clear()
-            self.memory = 0
-            return taken
         popleft = items.popleft
-        first = popleft()
-        taken = [first]
-        total = size_of_rendered(first)
-        for _ in range(min(records - 1, len(items))):
+        most = min(records, len(items))
+        if not self._uneven:
+            most = max(1, min(most, size // RECORD_SIZE))
+            self.memory -= most * RECORD_SIZE
+            return [popleft() for _ in range(most)]
+        taken: list[Rendered] = []
+        total = uneven = 0
+        for _ in range(most):
             oldest = items[0]
             more = (oldest["stack_info"] or RECORD_SIZE) if type(oldest) is dict else oldest.size  # type: ignore[union-attr]
-            if total + more > size:
+            if taken and total + more > size:
                 break
             total += more
+            uneven += abs(more - RECORD_SIZE)
             taken.append(popleft())
         self.memory -= total
+        self._uneven -= uneven
         return taken
 
     def clear(self) -> None:
         """Forget everything, in a forked child."""
         self.items.clear()
-        self.memory = 0
+        self.memory = self._uneven = 0

@@ -50,6 +50,8 @@ _REPEATS_SHOWN = 3
 _T = TypeVar("_T")
 
 _now = time.monotonic
+# Asked for each traceback; getattr makes an AttributeError where there is nothing.
+_of_sys = vars(sys)
 # Goes up with the version of any source: what was made before may be stale.
 _epoch = [0]
 
@@ -183,21 +185,21 @@ _last: list[_Stack | None] = [None]
 
 def stack_text(frames: Frames) -> str:
     """Return the lines of captured frames as a traceback prints them, without the header."""
-    if len(frames) > _STACK_FRAMES * SLOTS_PER_FRAME or getattr(sys, "tracebacklimit", None) is not None:
+    if len(frames) > _STACK_FRAMES * SLOTS_PER_FRAME or "tracebacklimit" in _of_sys:
         return _long_text(frames)
     return _stack(frames, 0).text
 
 
 def lone_stack_text(lone: Lone) -> str:
     """Return the lines of a lone exception's frames, with the header unless there are none."""
-    if len(lone) > _STACK_FRAMES * SLOTS_PER_FRAME or getattr(sys, "tracebacklimit", None) is not None:
+    if len(lone) > _STACK_FRAMES * SLOTS_PER_FRAME or "tracebacklimit" in _of_sys:
         text = _long_text(lone[LONE_FRAMES:])
         return HEADER + text if text else ""
     return _stack(lone, LONE_FRAMES).headed
 
 
 def _long_text(frames: Frames) -> str:
-    limit = getattr(sys, "tracebacklimit", None)
+    limit = _of_sys.get("tracebacklimit")
     if limit is not None:
         frames = frames[: max(limit, 0) * SLOTS_PER_FRAME]
     return _fold(_texts(frames, _now()))
