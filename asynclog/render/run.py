@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-import time
+from time import strftime
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +27,7 @@ RunRenderer = Callable[[list[dict[str, Any]]], tuple[int, int]]
 
 # What `Formatter.default_msec_format` is, unless an app changed it: three digits behind something.
 _MILLISECONDS = re.compile("%s(?P<between>[^%]*)%03d")
-# Milliseconds are whole numbers kept as floats; another number is formatted as the operator does it.
+# Milliseconds are whole numbers kept as floats; a record with another number is no plain one.
 _THREE_DIGITS = {number: f"{number:03d}" for number in range(1000)}
 
 # Built of checked names and escaped literals only. `message % args` runs no code but that of
@@ -137,7 +137,7 @@ class _Seconds:
         low = float(math.floor(created))  # compared with every record's: two floats take half the time
         template = formatter.datefmt or formatter.default_time_format
         # converter is looked up each time: apps set it on the class or on the instance
-        text = time.strftime(template, formatter.converter(created)) + self._behind
+        text = strftime(template, formatter.converter(created)) + self._behind
         self.low, self.high, self.text = low, low + 1.0, text
         return low, low + 1.0, text
 
@@ -149,31 +149,32 @@ def _compile(pieces: list[str | tuple[str, str]], msec_format: str | None) -> Ca
         pieces: The format, see `pieces_of`.
         msec_format: How milliseconds come behind the second, if they do.
     """
-    asctime = "second"
+    asctime = "{second}"
     if msec_format is not None and _MILLISECONDS.fullmatch(msec_format):
-        # A tuple would be taken for several arguments.
-        asctime = 'second + (three_digits(fields["msecs"]) or "%03d" % (fields["msecs"],))'
+        asctime = "{second}{three_digits[fields['msecs']]}"
     elif msec_format is not None:
-        asctime = 'msec_format % (second, fields["msecs"])'
-    values = {"message": "message", "asctime": "asctime"}
-    line = []
+        asctime = "{msec_format % (second, fields['msecs'])}"
+    time, line = "", []
     for piece in pieces:
         if isinstance(piece, str):
             line.append(_escaped(piece))
             continue
         name, conversion = piece
-        value = values.get(name) or f"fields['{name}']"
+        if name == "asctime":
+            time = _TIME + f"""\n            asctime = f"{asctime}\"""" if conversion != "s" else time or _TIME
+        if (name, conversion) == ("asctime", "s"):
+            line.append(asctime)
+            continue
+        value = name if name in ("message", "asctime") else f"fields['{name}']"
         line.append(f"{{{value}!s}}" if conversion == "s" else f"{{'%{conversion}' % ({value},)}}")
-    uses_time = ("asctime", "s") in pieces or any(piece[0] == "asctime" for piece in pieces if type(piece) is tuple)
-    stamp = f"{_TIME}\n            asctime = {asctime}" if uses_time else ""
-    source = _SOURCE.format(time=stamp, line='f"' + "".join(line) + '"')
+    source = _SOURCE.format(time=time, line='f"' + "".join(line) + '"')
     names: dict[str, Any] = {
         "MAX_TEXT": MAX_TEXT,
         "RECORD_SIZE": RECORD_SIZE,
         "LONE_SIZE": LONE_SIZE,
         "cut": cut,
         "msec_format": msec_format,
-        "three_digits": _THREE_DIGITS.get,
+        "three_digits": _THREE_DIGITS,
     }
     exec(source, names)  # noqa: S102
     render: Callable[..., tuple[int, int]] = names["render"]
