@@ -37,6 +37,8 @@ _POLL = 0.002
 # More than any queue holds.
 _ALL = 1 << 60
 _MAX_NOTES = 32
+# Exceptions and long texts in one run: a traceback that was never printed may take a quarter of a millisecond.
+_MOST_HEAVY = 16
 
 # How deep each thread is in asynclog's slow path right now, by ident: a record logged meanwhile by
 # the same thread comes from a signal handler, a __del__ or the app's own __str__, and may not wait.
@@ -363,7 +365,7 @@ class RecordQueue:
         texts = texts_size(first)
         if type(first) is dict:
             # By identity: a lane's mark is one object. This loop is part of what every record costs.
-            mark, append = first["exc_info"], run.append
+            mark, append, heavy = first["exc_info"], run.append, 1
             with contextlib.suppress(IndexError):
                 for _ in repeat(None, most - 1):
                     queued = popleft()
@@ -373,6 +375,9 @@ class RecordQueue:
                     append(queued)
                     if queued["stack_info"] is not None:
                         texts += texts_size(queued)
+                        heavy += 1
+                        if heavy >= _MOST_HEAVY:
+                            break
         self._grant(len(run))
         if texts:
             self._account(-texts)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import re
-from time import strftime
 from collections.abc import Callable
+from time import strftime
 from typing import Any
 
 from asynclog.captured import LONE_SIZE, Lone

@@ -169,6 +169,8 @@ def test_a_text_with_its_exception_is_cut_as_any_other():
     assert run[0]["exc_text"].endswith("ValueError: the end")
 
 
-@pytest.mark.parametrize("formatter", [logging.Formatter("{message}", style="{"), logging.Formatter("no name", validate=False)])
+@pytest.mark.parametrize(
+    "formatter", [logging.Formatter("{message}", style="{"), logging.Formatter("no name", validate=False)]
+)
 def test_other_formats_are_left_to_the_formatter(formatter):
     assert run_renderer(MemorySink(formatter=formatter), lone=True) is None
