@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import logging
 import os
 import queue as stdlib_queue
 import time
 from _thread import get_ident
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from asynclog import checks, threads
@@ -34,8 +36,6 @@ from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
 _POLL = 0.002
-# No mask at all; that of a first lane's records is None.
-_UNSEEN = object()
 # More than any queue holds.
 _ALL = 1 << 60
 _MAX_NOTES = 32
@@ -43,6 +43,8 @@ _MAX_NOTES = 32
 # call more than 20 µs, and nobody any less: the interpreter keeps 80 dictionaries and lists for its next ones.
 _SHARE = 16
 _MOST_AT_ONCE = 64
+# Exceptions and long texts in one run: a traceback that was never printed may take a quarter of a millisecond.
+_MOST_HEAVY = 16
 
 
 class _QueueLedger(Ledger):
@@ -367,27 +369,27 @@ class RecordQueue:
         """Take the oldest entries that are alike: those of the fast path for the same lanes, or one of another kind."""
         entries = self.entries
         popleft = entries.popleft
-        run: list[Queued] = []
-        texts = 0
-        mask: Any = _UNSEEN
-        while len(run) < most:
-            try:
-                queued = popleft()
-            except IndexError:
-                break
-            if type(queued) is not dict:
-                if run:
-                    entries.appendleft(queued)
-                    break
-                most = 1
-            elif mask is _UNSEEN:
-                mask = queued["exc_info"]
-            elif queued["exc_info"] != mask:
-                entries.appendleft(queued)
-                break
-            run.append(queued)
-            if mask is _UNSEEN or queued["stack_info"] is not None:  # type: ignore[call-overload]
-                texts += texts_size(queued)
+        try:
+            first = popleft()
+        except IndexError:
+            return []
+        run: list[Queued] = [first]
+        texts = texts_size(first)
+        if type(first) is dict:
+            # By identity: a lane's mark is one object. This loop is part of what every record costs.
+            mark, append, heavy = first["exc_info"], run.append, 1
+            with contextlib.suppress(IndexError):
+                for _ in repeat(None, most - 1):
+                    queued = popleft()
+                    if type(queued) is not dict or queued["exc_info"] is not mark:
+                        entries.appendleft(queued)
+                        break
+                    append(queued)
+                    if queued["stack_info"] is not None:
+                        texts += texts_size(queued)
+                        heavy += 1
+                        if heavy >= _MOST_HEAVY:
+                            break
         self.grant(len(run))
         if texts:
             self.account(-texts)
