@@ -14,10 +14,11 @@ command). The mails then go over a `Line`, which takes its protocol's place: by 
 from __future__ import annotations
 
 import asyncio
-import re
+import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
@@ -38,8 +39,6 @@ from asynclog.threads import original
 from asynclog.values import RetryLater
 
 if TYPE_CHECKING:
-    import socket
-
     import aiosmtplib
 
 #: Seconds after which a kept connection is closed: servers close idle ones without a word.
@@ -103,7 +102,7 @@ class Session:
         self.stage = "TLS handshake" if secure_at_once else "greeting"
         client = self._client = SMTP(
             hostname=self.server.host,
-            local_hostname=_own_name(sock),
+            local_hostname="localhost",  # EHLO says another; without one aiosmtplib asks the name service
             timeout=self._connecting.reply_timeout,
             use_tls=secure_at_once,
             start_tls=False,  # None would go on in plain text where TLS is not offered
@@ -125,7 +124,8 @@ class Session:
         self.stage = "name look-up"
         loop = asyncio.get_running_loop()
         make = original("socket", "socket")
-        found = await loop.getaddrinfo(self.server.host, self.server.port, type=original("socket", "SOCK_STREAM"))
+        host, port = self.server.host, self.server.port
+        found = _literal(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         self.stage = "connecting"
         failure: OSError = OSError("the name has no address")
         for index, (family, kind, protocol, _, address) in enumerate(found):
@@ -154,13 +154,14 @@ class Session:
 
         self.stage = "EHLO"
         self._forget_unasked()
+        name = self._connecting.own_name or _address_of(client)
         try:
-            await client.ehlo()
+            await client.ehlo(hostname=name)
         except SMTPHeloError as error:
             # "No such command": a server from before 1995, which can neither TLS nor log in.
             if error.code not in (500, 502) or not client.is_connected:
                 raise
-            await client.helo()
+            await client.helo(hostname=name)
 
     async def _secure(self, client: aiosmtplib.SMTP) -> None:
         self.stage = "STARTTLS"
@@ -352,17 +353,19 @@ def _detail(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _own_name(sock: socket.socket) -> str:
-    """Return what EHLO says: the host's name if it has a domain, else its address, as RFC 5321 asks.
-
-    Never looked up: aiosmtplib's default asks the name service on a thread of an executor, which
-    can hang and is gone at exit.
-    """
-    name = re.sub(r"[^A-Za-z0-9.-]", "", original("socket", "gethostname")()).strip(".-")
-    if "." in name and len(name) <= 253:
-        return name
-    try:
-        address = str(sock.getsockname()[0]).partition("%")[0]
-    except OSError:
+def _address_of(client: aiosmtplib.SMTP) -> str:
+    """Return this host's address as EHLO says it, where its name has no domain: RFC 5321, 4.1.4."""
+    found = client.get_transport_info("sockname")
+    if not isinstance(found, tuple):
         return "localhost"
+    address = str(found[0]).partition("%")[0]
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _literal(host: str, port: int) -> list[tuple[Any, ...]]:
+    """Return what a name look-up finds for an address, without the hand-over to a thread and back."""
+    for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, *rest))]
+    return []
