@@ -17,7 +17,7 @@ from asynclog.render.digest_view import ViewMaker, level_name
 from asynclog.render.mail import SEVEN_BIT_POLICY, Mail, MailRenderer, clean_body, finished, safe_header, safe_subject
 from asynclog.render.mail_view import Around, HeldUp, Limits, MailView
 from asynclog.render.redact import Redactor
-from asynclog.render.templates_env import Templates
+from asynclog.render.templates_env import Templates, standard_templates
 from asynclog.turns import breathe
 
 #: Bytes that a mail may have as it is sent: Gmail clips at 102 KB.
@@ -59,7 +59,7 @@ class DigestRenderer:
         self._mails = dataclasses.replace(mails, policy=SEVEN_BIT_POLICY)
         self._around = Around(app=mails.app or "") if around is None else around
         self._redactor = redactor
-        self._templates = Templates() if templates is None else templates
+        self._templates = standard_templates() if templates is None else templates
         self._limits = Limits(lead_up=lead_up)
         self._on_failure = on_failure
         self.failures = 0
@@ -86,10 +86,6 @@ class DigestRenderer:
             # A mistake of ours, and an error at three in the morning: its mail leaves all the same.
             self._tell_failure(f"a mail could not be laid out ({type(error).__name__}), so it went in short")
             return self._finished(headers, self._bare(digest, room), None, digest)
-
-    def prepare(self) -> None:
-        """Compile the templates now and not when the first error comes."""
-        self._templates.prepare()
 
     def render_bare(self, digest: Digest, batch_id: str) -> Mail:
         """Make a short mail of plain text, for a server that refused the full one for what is in it."""

@@ -141,8 +141,10 @@ class Redactor:
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         lower = text.lower()
-        if any(clue in lower for clue in self._clues):
-            text = hide_named_values(text, self.hides)
+        for clue in self._clues:  # any() costs three times as much
+            if clue in lower:
+                text = hide_named_values(text, self.hides)
+                break
         if self._function is not None:
             changed = self._function(text)
             text = changed if isinstance(changed, str) else _UNREDACTABLE

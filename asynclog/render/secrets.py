@@ -49,15 +49,18 @@ _CLUES: tuple[str, ...] = (
     "AROA",
 )
 _CLUES += ("ANPA", "ANVA", "gh", "glpat-", "xox", "k_live_", "k_test_")
-_LOWER_CLUES = ("bearer", "basic")
 
 
 def may_hold_secrets(text: str) -> bool:
     """Look quickly whether a text could hold any of them; most hold none."""
-    if any(clue in text for clue in _CLUES) or _DIGITS.search(text) is not None:
+    # Loops and not any(): its generator costs three times the search in most texts.
+    for clue in _CLUES:
+        if clue in text:
+            return True
+    if _DIGITS.search(text) is not None:
         return True
     lower = text.lower()
-    return any(clue in lower for clue in _LOWER_CLUES)
+    return "bearer" in lower or "basic" in lower
 
 
 def hide_secrets(text: str) -> str:

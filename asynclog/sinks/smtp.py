@@ -297,7 +297,10 @@ class SMTPSink(Sink):
         self.lead_up_given = style.lead_up is not UNSET and self.lead_up > 0
 
     def _digest_mails(self) -> DigestMails:
-        return DigestMails(self._renderer, self._style, self._words["environment"], self._tell)
+        digests = DigestMails(self._renderer, self._style, self._words["environment"], self._tell)
+        if self.digest:
+            digests.prepare()
+        return digests
 
     def _tell(self, kind: str, text: str) -> None:
         if self.tell is not None:
@@ -339,8 +342,6 @@ class SMTPSink(Sink):
         """Start the thread, if there is user code for it to run: at exit it might no longer start."""
         if self.digest or self._how.token_provider is not None or self._renderer.subjects.runs_user_code:
             self._thread.start()
-        if self.rich:
-            self._thread.submit(self._digests.prepare, None, lambda _: None)
 
     async def aclose(self) -> None:
         """Say goodbye to the server, briefly, and end the thread."""

@@ -29,6 +29,8 @@ class Mailer:
         self._session: Session | None = None
         self._busy: Session | None = None
         self._failed: Server | None = None
+        # Servers that announce PIPELINING and get out of step over it.
+        self._one_at_a_time: set[Server] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -40,15 +42,16 @@ class Mailer:
             SessionError: It could not be offered; its verdict says what to do.
         """
         self._busy = None
-        session = self._take()
-        if session is not None:
+        while True:
+            session = self._take() or await self._open()
             try:
                 return await self._offer(session, mail, sender, recipients)
             except SessionError as error:
-                if not error.reusable:
+                if error.out_of_step:
+                    self._one_at_a_time.add(session.server)  # at most once for each server
+                elif not error.reusable:
                     raise
-                # The kept connection had gone, and nothing of this mail was said: not a failure.
-        return await self._offer(await self._open(), mail, sender, recipients)
+                # Else the kept connection had gone, and nothing of this mail was said: not a failure.
 
     async def _offer(self, session: Session, mail: Mail, sender: str, recipients: Sequence[str]) -> Sent:
         self._busy = session
@@ -79,7 +82,8 @@ class Mailer:
         servers = sorted(self._how.servers, key=lambda server: server is self._failed)
         failures = []
         for index, server in enumerate(servers):
-            session = self._busy = Session(server, self._how, None if self._how.token_provider is None else self._token)
+            token = None if self._how.token_provider is None else self._token
+            session = self._busy = Session(server, self._how, token, pipelines=server not in self._one_at_a_time)
             import anyio
 
             left = anyio.current_effective_deadline() - anyio.current_time()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import email.utils
 import ipaddress
 import re
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,12 @@ class Server:
     password: str | None = field(default=None, repr=False)
 
 
+def _own_name() -> str:
+    """Return the host's name if it has a domain; never looked up, which can hang."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "", socket.gethostname()).strip(".-")
+    return name if "." in name and len(name) <= 253 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Connecting:
     """How a mail server is reached.
@@ -58,6 +65,7 @@ class Connecting:
         reply_timeout: Seconds for each reply besides; ``None``: only the whole counts.
         tls_context: Checks the servers' certificates; ``None`` where no server uses TLS.
         token_provider: Returns an OAuth2 token for XOAUTH2; may be a coroutine function.
+        own_name: What EHLO says; empty: this host's address, since its name has no domain.
     """
 
     servers: tuple[Server, ...]
@@ -65,6 +73,7 @@ class Connecting:
     reply_timeout: float | None = None
     tls_context: ssl.SSLContext | None = None
     token_provider: Callable[[], Any] | None = None
+    own_name: str = field(default_factory=_own_name)
 
 
 def is_loopback(host: str) -> bool:

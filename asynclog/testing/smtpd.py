@@ -60,7 +60,7 @@ class FaultSMTPServer:
         tokens: Mapping[str, str] | None = None,
         auth_methods: Sequence[str] = ("PLAIN", "LOGIN", "CRAM-MD5"),
         requires_login: bool = False,
-        offers: Sequence[str] = ("8BITMIME", "SMTPUTF8", "SIZE 50000000"),
+        offers: Sequence[str] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 50000000"),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:

@@ -34,6 +34,16 @@ async def nothing_hangs():
         yield
 
 
+@pytest.fixture(autouse=True, params=["together", "one at a time"])
+def commands(request, monkeypatch):
+    """Have every test's server announce PIPELINING, or not."""
+    if request.param != "together":
+        defaults = FaultSMTPServer.__init__.__kwdefaults__
+        offers = tuple(one for one in defaults["offers"] if one != "PIPELINING")
+        monkeypatch.setitem(defaults, "offers", offers)
+    return request.param
+
+
 async def test_a_batch_is_one_mail_with_its_count():
     async with FaultSMTPServer() as server:
         assert is_delivered(await outcome(sink_to(server), batch(*(item(f"record {n}") for n in range(7)))))
