@@ -157,7 +157,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                     return self._carefully(record)
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
-                    if queue.left <= 0:
+                    if queue.left <= 0 and (queue.drops_newest or fields["levelno"] < _WARNING):
                         counted = True
                         if queue.refuses(fields["levelno"]):
                             return record
