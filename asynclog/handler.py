@@ -138,12 +138,26 @@ class QueueHandler(logging.handlers.QueueHandler):
                 if more < 0:
                     return self._carefully(record)
                 size += more
-            if exc_info or size > SMALL_TEXT:
+            # The plain record's branch first: past a longer jump CPython 3.11 compares as if they were no numbers.
+            if not exc_info and size <= SMALL_TEXT:
+                mark = gate.mark
+                if exc_info is not mark:
+                    fields["exc_info"] = mark
+                counted = True
+                left = queue.left
+                if left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING):
+                    queue.put_scarce(fields)
+                    return record
+                # From the look at what is left to the append nothing lets another thread in, as in
+                # asynclog.ledger: it counts what is accepted, too.
+                queue.left = left - 1
+                queue.entries.append(fields)
+            else:
                 if size > _LONG:
                     return self._carefully(record)
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
-                    if queue.left <= 0:
+                    if queue.left <= 0 and (queue.drops_newest or fields["levelno"] < _WARNING):
                         counted = True
                         if queue.refuses(fields["levelno"]):
                             return record
@@ -162,21 +176,8 @@ class QueueHandler(logging.handlers.QueueHandler):
                 ) or queue.texts + size > queue.room_for_texts:
                     queue.put_scarce(fields, size)
                     return record
-                # From the look at what is left to the append nothing lets another thread in, as in
-                # asynclog.ledger: it counts what is accepted, too.
                 queue.left = left - 1
                 queue.texts += size
-                queue.entries.append(fields)
-            else:
-                mark = gate.mark
-                if exc_info is not mark:
-                    fields["exc_info"] = mark
-                counted = True
-                left = queue.left
-                if left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING):
-                    queue.put_scarce(fields)
-                    return record
-                queue.left = left - 1
                 queue.entries.append(fields)
             if queue.sleeping:
                 queue.wake()

@@ -118,6 +118,7 @@ class RecordQueue:
         self._is_tight = False
         self._blocks = self.options.overflow == "block"
         self._drops_oldest = self.options.overflow == "drop_oldest"
+        self.drops_newest = self.options.overflow == "drop_newest"
         self.ledger: Ledger = _QueueLedger(self)
         self.pid = os.getpid()
         #: True while nobody is looking: the next put wakes the worker (or starts it).
@@ -191,7 +192,7 @@ class RecordQueue:
         if levelno < logging.WARNING:
             if len(self.entries) < self.soft_limit and self.memory + RECORD_SIZE <= self.soft_memory:
                 return False
-        elif self._drops_oldest or self._blocks or self._has_room(RECORD_SIZE):
+        elif not self.drops_newest or self._has_room(RECORD_SIZE):
             return False
         self._refuse(levelno)
         return True

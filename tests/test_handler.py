@@ -14,8 +14,10 @@ import time
 import pytest
 
 import asynclog
+from asynclog.capture.record import capture
+from asynclog.reentry import inside
 from asynclog.testing import MemorySink
-from asynclog.values import RetryLater, unpack
+from asynclog.values import Captured, RetryLater, unpack
 from tests.conftest import check_adds_up, wait_until
 
 
@@ -431,6 +433,70 @@ def test_what_a_signals_handler_raises_while_a_call_waits_for_room_is_the_apps(l
         signal.signal(signal.SIGALRM, before)
     counts = handler.queue.ledger.snapshot()
     assert (counts["accepted"], counts["dropped"]) == (6, {"interrupted": 1})
+
+
+class Changing:
+    def __str__(self):
+        return "as it is now"
+
+
+def failed():
+    try:
+        raise ValueError("x")
+    except ValueError:
+        return sys.exc_info()
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"args": (Changing(),)},
+        {"args": ({"a": [1]},)},
+        {"msg": "%(a)s", "args": ({"a": 1},)},
+        {"args": (Changing(),), "exc_info": failed()},
+        {"args": (Changing(),), "exc_info": False},
+        {"args": (Changing(),), "user": "ada", "tries": 3},
+        {"args": (Changing(),), "changing": [1]},
+        {"msg": "%d", "args": (Changing(),)},
+        {"msg": "%s" + "x" * 5_000, "args": (Changing(),)},
+        {"msg": "%s", "args": (["x" * 2_000_000],)},
+        {"msg": "%s %s", "args": (b"bytes", Changing())},
+        {"msg": "%s %s", "args": ("x" * 3_000, Changing())},
+    ],
+    ids=lambda attributes: "-".join(attributes),
+)
+def test_a_message_that_has_to_be_made_at_once_is_queued_as_the_careful_way_would(logger, attributes):
+    handler = shipped(logger)
+    handler.listener.stop()
+    queue, noted = handler.queue, []
+    record = logging.LogRecord("shop", 40, "shop.py", 1, attributes.get("msg", "m %s"), attributes["args"], None)
+    for name, value in attributes.items():
+        if name not in ("msg", "args"):
+            setattr(record, name, value)
+    gate = handler.door or queue.gate
+    (fields, mask, size, captured) = capture(record, gate, lambda kind, _: noted.append(kind))[0]
+    assert handler.handle(record) is record
+    queued_fields, queued_mask, queued_size, queued = unpack(queue.entries[0])
+    assert (queued_fields, queued_mask, queued_size) == ({**fields, "exc_info": None}, mask, size)
+    for name in Captured.__slots__:
+        if name != "exception":
+            assert getattr(queued, name) == getattr(captured, name), name
+    assert (queued.exception is None) == (captured.exception is None)
+    assert queued.exception is None or queued.exception.frames == captured.exception.frames
+    assert list(queue.errors) == noted
+    assert queue.memory == queued_size
+    assert not inside
+
+
+def test_a_message_that_logs_while_it_is_made_is_queued_behind_what_it_logs(logger):
+    class Logs:
+        def __str__(self):
+            logger.error("inner")
+            return "outer"
+
+    handler = shipped(logger)
+    logger.error("%s", Logs())
+    assert delivered(handler).messages == ["inner", "outer"]
 
 
 # -- feedback and re-entry -----------------------------------------------------------------------
