@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynclog.render.percent import compile_percent
+from asynclog.render.percent import compile_percent, pieces_of
 
 FIELDS = {"name": "shop", "levelno": 40, "created": 1.25, "msecs": 250.0, "text": "50% off {x}"}
 _conversion = st.sampled_from(["s", "r", "a", "20s", "-8s", ".3s"])
@@ -26,10 +26,16 @@ def test_a_compiled_format_writes_the_same(pieces: list[str], message: str, asct
     template = "".join(pieces)
     compiled = compile_percent(template)
     expected = template % {**FIELDS, "message": message, "asctime": asctime}
+    pieces = pieces_of(template)
     if compiled is None:
         assert "%(" not in template
+        assert pieces is None
     else:
         assert compiled(FIELDS, message, asctime) == expected
+        assert pieces is not None
+        values = {**FIELDS, "message": message, "asctime": asctime}
+        shown = [one if isinstance(one, str) else f"%{one[1]}" % (values[one[0]],) for one in pieces]
+        assert "".join(shown) == expected
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,7 @@ def test_a_compiled_format_writes_the_same(pieces: list[str], message: str, asct
 )
 def test_what_is_out_of_the_ordinary_is_left_to_the_operator(template: str):
     assert compile_percent(template) is None
+    assert pieces_of(template) is None
 
 
 def test_a_field_that_is_not_there_raises_as_the_operator_does():
