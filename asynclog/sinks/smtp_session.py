@@ -116,6 +116,7 @@ class Session:
         if self.server.username is not None:
             await self._log_in(client, self.server.username)
         self._line = Line(client.transport, self._connecting.reply_timeout)
+        self._idle_since = asyncio.get_running_loop().time()
 
     async def _connect(self) -> socket.socket:
         # By hand and not by aiosmtplib, so that a dead first address doesn't use up the time of a
