@@ -12,15 +12,18 @@ from asynclog.capture.record import capture_late
 from asynclog.clock import Clock
 from asynclog.delivery.drops import REFUSED, DropNews
 from asynclog.delivery.lane import Lane
+from asynclog.eviction import SENTINEL
 from asynclog.flushing import FlushRequest
 from asynclog.lanes import Lanes
-from asynclog.queue import SENTINEL, RecordQueue
+from asynclog.queue import RecordQueue
 from asynclog.values import FIRST_BIT, Captured, Entry, SharedOutcome, in_full, unpack
 from asynclog.worker import worker
 
-# Records of the fast path that are taken in one go: what a call costs is shared, and the clock is looked at
-# every 100 µs or so.
-_RUN = 16
+# Records of the fast path that are taken in one go, at first and at most: what a call costs is shared. A run
+# that took longer than the first of these times is followed by one half as long, one that took less than
+# the second by one twice as long; so the clock is looked at every 50 to 100 µs, whatever a record costs.
+_RUN, _LONGEST_RUN = 8, 64
+_LONG, _SHORT = 100e-6, 40e-6
 
 # A record on its way into a lane: as `Lane.take` takes it.
 _Gift: TypeAlias = tuple[Lane, dict[str, Any], Captured | None, int, SharedOutcome | None]
@@ -54,6 +57,7 @@ class Drain:
         """Forget, in a forked child, who waits in the parent."""
         self.requests: collections.deque[FlushRequest] = collections.deque()
         self._drops = DropNews(self._clock.monotonic())
+        self._run = _RUN
         self._drops_timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -68,11 +72,13 @@ class Drain:
         """
         queue = self._inner
         blocking = queue.options.overflow == "block"
-        ends = time.perf_counter() + seconds
+        now = time.perf_counter()
+        ends = now + seconds
+        most = 1 if blocking else self._run
         worked = False
         more = False
         while not (blocking and self.is_held_up()):
-            run = queue.pop_run(1 if blocking else _RUN)
+            run = queue.pop_run(most)
             more = bool(run)
             if not more:
                 break
@@ -84,8 +90,15 @@ class Drain:
             else:
                 for queued in run:
                     self._fan_out(unpack(queued))
-            if time.perf_counter() >= ends:
+            began, now = now, time.perf_counter()
+            if now - began > _LONG:
+                most = max(1, most // 2)
+            elif now - began < _SHORT and len(run) == most and not blocking:
+                most = min(2 * most, _LONGEST_RUN)
+            if now >= ends:
                 break
+        if not blocking:
+            self._run = most
         if worked:
             for lane in self._lanes.all:
                 lane.end_slice()

@@ -9,7 +9,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
-from asynclog.queue import inside
+from asynclog.reentry import inside
 from asynclog.threads import is_own_thread
 
 

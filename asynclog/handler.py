@@ -19,11 +19,12 @@ from asynclog import checks, public, threads
 from asynclog.alarm import note_from_caller
 from asynclog.capture.exception import capture_lone
 from asynclog.capture.gate import Gate, LaneGate
-from asynclog.capture.record import capture, capture_for_all
+from asynclog.capture.record import capture, capture_for_all, capture_merged
 from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
-from asynclog.queue import RecordQueue, enter, leave
+from asynclog.queue import RecordQueue
+from asynclog.reentry import enter, leave
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
@@ -32,6 +33,7 @@ _LAST_FIELD = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)[-1]
 # Who logs about a delivery, be it from a finalizer.
 _OWN_NAMES = ("asynclog", "aiosmtplib", "asyncio")
 _LogRecord = logging.LogRecord
+_WARNING = logging.WARNING
 # Past this length a message leaves the fast path, where its size is cut.
 _LONG = MAX_TEXT
 _SLOT_SIZE = FRAME_SIZE // SLOTS_PER_FRAME
@@ -122,13 +124,13 @@ class QueueHandler(logging.handlers.QueueHandler):
             args = record.args
             if args:
                 if type(args) is not tuple:
-                    return self._carefully(record)
+                    return self._merge(record, gate)
                 for value in args:
                     kind = type(value)
                     if kind is str:
                         size += len(value)  # type: ignore[arg-type]
                     elif kind is not int and kind not in _SHORT:
-                        return self._carefully(record)
+                        return self._merge(record, gate) if kind is not bytes else self._carefully(record)
             exc_info = record.exc_info
             fields = record.__dict__.copy()
             if len(fields) != _N_FIELDS:
@@ -141,6 +143,11 @@ class QueueHandler(logging.handlers.QueueHandler):
                     return self._carefully(record)
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
+                    if queue.left <= 0:
+                        counted = True
+                        if queue.refuses(fields["levelno"]):
+                            return record
+                        counted = False
                     carried = capture_lone(exc_info)
                     if carried is None:
                         return self._carefully(record)
@@ -150,8 +157,10 @@ class QueueHandler(logging.handlers.QueueHandler):
                 fields["stack_info"] = carried
                 counted = True
                 left = queue.left
-                if left <= 0 or queue.texts + size > queue.room_for_texts:
-                    queue.put_scarce(fields)
+                if (
+                    left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING)
+                ) or queue.texts + size > queue.room_for_texts:
+                    queue.put_scarce(fields, size)
                     return record
                 # From the look at what is left to the append nothing lets another thread in, as in
                 # asynclog.ledger: it counts what is accepted, too.
@@ -164,7 +173,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                     fields["exc_info"] = mark
                 counted = True
                 left = queue.left
-                if left <= 0:
+                if left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING):
                     queue.put_scarce(fields)
                     return record
                 queue.left = left - 1
@@ -182,6 +191,28 @@ class QueueHandler(logging.handlers.QueueHandler):
             return record
         # Not up there, where the app's own code would find our exception to be the one that is handled.
         return self._carefully(record)
+
+    def _merge(self, record: logging.LogRecord, lane: LaneGate) -> Any:
+        """Accept a record of the fast path whose message has to be made here: an argument could change."""
+        ident = enter()
+        try:
+            queue: Any = self._fast
+            fields = record.__dict__.copy()
+            size = 0
+            if len(fields) != _N_FIELDS:
+                size = _size_of_extras(fields)
+                if size < 0:
+                    return self._accept(record)
+            queue.put_entry(capture_merged(record, fields, size, lane, queue.note))
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            self._count_failure(error)
+            return False
+        else:
+            return record
+        finally:
+            leave(ident)
 
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""

@@ -18,6 +18,7 @@ from asynclog.options import LaneOptions
 from asynclog.queue import RecordQueue
 from asynclog.sinks.convert import sink_for
 from asynclog.values import FIRST_BIT
+from asynclog.worker import load_libraries
 
 
 class Lanes:
@@ -60,6 +61,8 @@ class Lanes:
         # Never a bit that was another lane's: records in the queue may still carry it.
         bit = self._next_bit
         self._next_bit <<= 1
+        if sink.sends_mail:
+            load_libraries()  # for the first mail of an app that is busy
         name = unused_name(sink.label, names)
         kind = StormLane if sink.folds else Lane
         return kind(sink, handler, self._options, bounds, self._board, self._inner.ledger, name, bit, self._clock)

@@ -43,27 +43,24 @@ class Ledger:
         if outcome == DELIVERED:
             self.delivered += n
         elif outcome == DROPPED:
-            # setdefault first: a KeyError between reading and storing is no thread switch, but
-            # two threads that both start a reason at 0 would lose one.
-            self.dropped.setdefault(reason, 0)
-            self.dropped[reason] += n
             # A plain int: an IntEnum's __hash__ is written in Python, where threads may switch.
             level = int(levelno)
-            self.dropped_levels.setdefault(level, 0)
+            self.expect(reason, level)
+            self.dropped[reason] += n
             self.dropped_levels[level] += n
         elif outcome == DEAD_LETTERED:
             self.dead_lettered += n
         else:
             self.spooled += n
 
-    def drop(self, reason: str, levelno: int) -> None:
-        """Count one dropped record: what `settle` does, for a caller in a storm."""
-        dropped, levels = self.dropped, self.dropped_levels
-        if type(levelno) is int and reason in dropped and levelno in levels:
-            dropped[reason] += 1
-            levels[levelno] += 1
-        else:
-            self.settle(DROPPED, 1, reason, levelno)
+    def expect(self, reason: str, level: int) -> None:
+        """Make sure that drops for a reason, at a level, can be counted without a call.
+
+        First of all: a KeyError between reading and storing is no thread switch, but two threads that
+        both start a reason at 0 would lose one.
+        """
+        self.dropped.setdefault(reason, 0)
+        self.dropped_levels.setdefault(level, 0)
 
     def settle_shared(self, shared: SharedOutcome, outcome: int, lanes: int, reason: str, levelno: int) -> None:
         """Count one record's outcome in some of its lanes; with the last lane the worst wins."""

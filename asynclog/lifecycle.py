@@ -189,7 +189,7 @@ class Lifecycle:
         if self.is_waited_for():
             return False
         self._inner.sleeping = True
-        # Asked on the bell's thread: it may have ended meanwhile, and then the next record has to ring.
+        # A record that came meanwhile rang nobody; unless it ended meanwhile, and then the next one has to.
         if self._inner.entries and self.state == RUNNING:
             self._inner.sleeping = False
             return False

@@ -76,6 +76,7 @@ class QueueListener(logging.handlers.QueueListener):
         self._told_left = 0
         self.inner.owner = self
         self.inner.on_wake = self.lifecycle.on_wake
+        self.inner.on_full = worker.let_in
         self.add_handlers(handlers)
         living.add(self)
         process_state.register(self)

@@ -17,7 +17,9 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from asynclog.threads import SinkThread, original
+from asynclog.sink_thread import SinkThread
+from asynclog.threads import original
+from asynclog.turns import turns
 
 _EVENTS = ((selectors.EVENT_READ, 1), (selectors.EVENT_WRITE, 4))  # POLLIN, POLLOUT
 _MAX_WAIT_MS = 24 * 3600 * 1000
@@ -33,6 +35,7 @@ class PollSelector(selectors._BaseSelectorImpl):
     def __init__(self) -> None:
         super().__init__()
         self._poll = original("select", "poll")()
+        self._turns = turns()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """Watch a file object."""
@@ -66,6 +69,9 @@ class PollSelector(selectors._BaseSelectorImpl):
             found = self._poll.poll(wait)
         except InterruptedError:
             return []
+        finally:
+            if wait != 0:
+                self._turns.begin()
         keys: Mapping[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         ready = []
         for fd, flags in found:

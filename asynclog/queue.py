@@ -12,69 +12,39 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import logging
 import os
 import queue as stdlib_queue
 import time
 from _thread import get_ident
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from asynclog import checks, threads
 from asynclog.capture.gate import Gate
 from asynclog.capture.record import capture_for_all
 from asynclog.errors import QueueEmptyError
+from asynclog.eviction import REASON, SENTINEL, Eviction
 from asynclog.fork import process_state
 from asynclog.ledger import DELIVERED, DROPPED, Ledger
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
+from asynclog.reentry import enter, inside, leave, waiting
 from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
 _POLL = 0.002
-# No mask at all; that of a first lane's records is None.
-_UNSEEN = object()
 # More than any queue holds.
 _ALL = 1 << 60
 _MAX_NOTES = 32
-
-# How deep each thread is in asynclog's slow path right now, by ident: a record logged meanwhile by
-# the same thread comes from a signal handler, a __del__ or the app's own __str__, and may not wait.
-inside: dict[int, int] = {}
-# Threads that wait for room, by ident; a put from a signal handler meanwhile doesn't wait as well.
-_waiting: set[int] = set()
-
-
-def enter() -> int:
-    """Note that this thread is in asynclog's slow path; return what `leave` takes."""
-    ident = get_ident()
-    inside[ident] = inside.get(ident, 0) + 1
-    return ident
-
-
-def leave(ident: int) -> None:
-    """Note that a thread has left it."""
-    depth = inside.get(ident, 1) - 1
-    if depth:
-        inside[ident] = depth
-    else:
-        inside.pop(ident, None)
-
-
-class _Reentry:
-    """Forgets in a forked child who was inside: idents of threads that are gone are used again."""
-
-    def after_fork(self) -> None:
-        own = get_ident()
-        depth = inside.get(own)
-        inside.clear()
-        _waiting.clear()
-        if depth:
-            inside[own] = depth
-
-
-_reentry = _Reentry()
-process_state.register(_reentry)
+# What a full queue gives up at once: one record in so many, and so many at most. More would cost a single
+# call more than 20 µs, and nobody any less: the interpreter keeps 80 dictionaries and lists for its next ones.
+_SHARE = 16
+_MOST_AT_ONCE = 64
+# Exceptions and long texts in one run: a traceback that was never printed may take a quarter of a millisecond.
+_MOST_HEAVY = 16
 
 
 class _QueueLedger(Ledger):
@@ -141,7 +111,13 @@ class RecordQueue:
         #: Entries that were ever taken out, on whichever side.
         self.gone = 0
         self.room_for_texts = self.soft_memory - self._most_room * RECORD_SIZE
+        #: How low `left` may go for records at WARNING and above, which have all the room.
+        self.lowest = self._most_room - min(
+            self.options.maxsize, (self.options.max_memory - self.room_for_texts) // RECORD_SIZE
+        )
         self._is_tight = False
+        self._blocks = self.options.overflow == "block"
+        self._drops_oldest = self.options.overflow == "drop_oldest"
         self.ledger: Ledger = _QueueLedger(self)
         self.pid = os.getpid()
         #: True while nobody is looking: the next put wakes the worker (or starts it).
@@ -149,6 +125,9 @@ class RecordQueue:
         self.gate: Gate | None = None
         #: Called by a put that finds `sleeping` set; the listener's.
         self.on_wake: Callable[[], None] | None = None
+        #: Called by a put that found the queue full, after a run of records was given up; the listener's.
+        self.on_full: Callable[[], None] | None = None
+        self._gave_up = False
         #: The listener that drains this queue.
         self.owner: Any = None
         self.notes: collections.deque[tuple[str, str]] = collections.deque(maxlen=_MAX_NOTES)
@@ -174,12 +153,14 @@ class RecordQueue:
         self._granted += 1
         self._append(entry)
 
-    def put_scarce(self, queued: dict[str, Any]) -> None:
+    def put_scarce(self, queued: dict[str, Any], texts: int = 0) -> None:
         """Accept a record of the fast path that finds little room.
 
-        In a storm that is every record, so this is as short as it can be.
+        Args:
+            queued: The record.
+            texts: What it takes beyond a record's kilobyte, by estimate.
         """
-        if self.options.overflow == "block":
+        if self._blocks:
             # It may have to wait, and one that is logged meanwhile may not.
             ident = enter()
             try:
@@ -187,20 +168,55 @@ class RecordQueue:
             finally:
                 leave(ident)
             return
-        texts = texts_size(queued)
         size = RECORD_SIZE + texts
         if len(self.entries) >= self.soft_limit or self.memory + size > self.soft_memory:
             levelno = queued["levelno"]
             if levelno < logging.WARNING or (not self._has_room(size) and not self._drop_oldest(size)):
-                self._granted += 1
-                self.ledger.drop("queue_full", levelno)
+                self._refuse(levelno)
                 return
         if texts:
-            self._account(texts)
+            self.account(texts)
         self.left -= 1
         self.entries.append(queued)
         if self.sleeping:
             self.wake()
+        if self._gave_up:
+            self._let_worker_in()
+
+    def refuses(self, levelno: int) -> bool:
+        """Refuse, and count, a record for which there is no room whatever it brings along.
+
+        Asked while little is `left`, before an exception is captured that would come to nothing.
+        """
+        if levelno < logging.WARNING:
+            if len(self.entries) < self.soft_limit and self.memory + RECORD_SIZE <= self.soft_memory:
+                return False
+        elif self._drops_oldest or self._blocks or self._has_room(RECORD_SIZE):
+            return False
+        self._refuse(levelno)
+        return True
+
+    def _refuse(self, levelno: int) -> None:
+        """Accept a record and drop it at once."""
+        level, ledger = int(levelno), self.ledger
+        ledger.expect(REASON, level)
+        dropped, levels = ledger.dropped, ledger.dropped_levels
+        # In one stretch, without a call: a signal's handler that raises finds it counted, or not at all.
+        self._granted += 1
+        dropped[REASON] += 1
+        levels[level] += 1
+        if not dropped[REASON] % _MOST_AT_ONCE:
+            self._let_worker_in()
+
+    def _let_worker_in(self) -> None:
+        """Let the worker at the interpreter, if it waits for it: it can't keep up, or nothing would be given up.
+
+        Called once for a run of records that are given up, by a caller whose own record has its place
+        or its outcome.
+        """
+        self._gave_up = False
+        if self.on_full is not None:
+            self.on_full()
 
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries."""
@@ -219,11 +235,13 @@ class RecordQueue:
         memory = self.memory + size
         if (waiting >= self.soft_limit or memory > self.soft_memory) and not self._make_room(entry):
             return
-        self._account(size - RECORD_SIZE)
-        self._grant(-1)
+        self.account(size - RECORD_SIZE)
+        self.grant(-1)
         self.entries.append(entry)
         if self.sleeping:
             self.wake()
+        if self._gave_up:
+            self._let_worker_in()
 
     def wake(self) -> None:
         """Ring once for a burst: whoever finds `sleeping` set clears it.
@@ -241,7 +259,7 @@ class RecordQueue:
                     raise
                 self.note("wake_error", f"the worker could not be woken: {type(error).__name__}: {error}")
 
-    def _account(self, size: int) -> None:
+    def account(self, size: int) -> None:
         """Add to the bytes that wait beyond the records themselves."""
         self.texts += size
         is_tight = self.texts > self.room_for_texts
@@ -253,7 +271,7 @@ class RecordQueue:
             self.left -= withheld
             self._granted -= withheld
 
-    def _grant(self, entries: int) -> None:
+    def grant(self, entries: int) -> None:
         """Let so many more entries in, which does not change what was accepted."""
         self.left += entries
         self._granted += entries
@@ -273,7 +291,7 @@ class RecordQueue:
             return False
         if self._has_room(size):
             return True
-        if self.options.overflow == "block":
+        if self._blocks:
             try:
                 if self._wait_for_room(size):
                     return True
@@ -286,22 +304,18 @@ class RecordQueue:
         return True
 
     def _drop_oldest(self, size: int) -> bool:
-        """Make room for so many bytes at the cost of the oldest, if that is the policy."""
-        if self.options.overflow != "drop_oldest" or size > self.options.max_memory:
+        """Make room for so many bytes at the cost of the oldest, if that is the policy.
+
+        A run of them goes at once, so that the next calls find room: of a default queue's 10,000 the
+        newest 9,936 stay.
+        """
+        if not self._drops_oldest or size > self.options.max_memory:
             return False
+        entries = self.entries
         while not self._has_room(size):
-            try:
-                oldest = self.entries.popleft()
-            except IndexError:
+            if not Eviction().run(entries, min(len(entries) // _SHARE, _MOST_AT_ONCE) or 1, self):
                 break
-            self._grant(1)
-            texts = texts_size(oldest)
-            if texts:
-                self._account(-texts)
-            if type(oldest) is dict:
-                self.ledger.drop("queue_full", oldest["levelno"])
-            elif oldest is not SENTINEL:
-                self.drop(oldest, "queue_full")  # type: ignore[arg-type]
+            self._gave_up = True
         return True
 
     def _has_room(self, size: int) -> bool:
@@ -312,11 +326,11 @@ class RecordQueue:
         """Poll for room; never where waiting could wait for itself."""
         ident = get_ident()
         # A depth of 1 is the logging call itself; a depth of 2 is one inside another.
-        if threads.is_own_thread() or inside.get(ident, 0) > 1 or ident in _waiting or _in_event_loop():
+        if threads.is_own_thread() or inside.get(ident, 0) > 1 or ident in waiting or _in_event_loop():
             return False
         if self.sleeping:
             self.wake()
-        _waiting.add(ident)
+        waiting.add(ident)
         try:
             deadline = time.monotonic() + self.options.block_timeout
             while not self._has_room(size):
@@ -324,7 +338,7 @@ class RecordQueue:
                     return False
                 time.sleep(_POLL)  # under gevent the patched sleep, which lets others run
         finally:
-            _waiting.discard(ident)
+            waiting.discard(ident)
         return True
 
     def drop(self, entry: Entry, reason: str) -> None:
@@ -346,39 +360,39 @@ class RecordQueue:
         except IndexError:
             return None
         entry = unpack(queued)
-        self._grant(1)
+        self.grant(1)
         if entry[2] != RECORD_SIZE:
-            self._account(RECORD_SIZE - entry[2])
+            self.account(RECORD_SIZE - entry[2])
         return entry
 
     def pop_run(self, most: int) -> list[Queued]:
         """Take the oldest entries that are alike: those of the fast path for the same lanes, or one of another kind."""
         entries = self.entries
         popleft = entries.popleft
-        run: list[Queued] = []
-        texts = 0
-        mask: Any = _UNSEEN
-        while len(run) < most:
-            try:
-                queued = popleft()
-            except IndexError:
-                break
-            if type(queued) is not dict:
-                if run:
-                    entries.appendleft(queued)
-                    break
-                most = 1
-            elif mask is _UNSEEN:
-                mask = queued["exc_info"]
-            elif queued["exc_info"] != mask:
-                entries.appendleft(queued)
-                break
-            run.append(queued)
-            if mask is _UNSEEN or queued["stack_info"] is not None:  # type: ignore[call-overload]
-                texts += texts_size(queued)
-        self._grant(len(run))
+        try:
+            first = popleft()
+        except IndexError:
+            return []
+        run: list[Queued] = [first]
+        texts = texts_size(first)
+        if type(first) is dict:
+            # By identity: a lane's mark is one object. This loop is part of what every record costs.
+            mark, append, heavy = first["exc_info"], run.append, 1
+            with contextlib.suppress(IndexError):
+                for _ in repeat(None, most - 1):
+                    queued = popleft()
+                    if type(queued) is not dict or queued["exc_info"] is not mark:
+                        entries.appendleft(queued)
+                        break
+                    append(queued)
+                    if queued["stack_info"] is not None:
+                        texts += texts_size(queued)
+                        heavy += 1
+                        if heavy >= _MOST_HEAVY:
+                            break
+        self.grant(len(run))
         if texts:
-            self._account(-texts)
+            self.account(-texts)
         return run
 
     def clear(self) -> None:
@@ -417,7 +431,7 @@ class RecordQueue:
         if isinstance(item, logging.LogRecord):
             self.put_entry(capture_for_all(item, self.note))
         elif item is None:
-            self._grant(-1)
+            self.grant(-1)
             self.entries.append(SENTINEL)
         else:
             checks.bad_type("item", item, "put a logging.LogRecord")
@@ -481,10 +495,6 @@ class RecordQueue:
 
     def __repr__(self) -> str:
         return f"<RecordQueue {len(self.entries)} of {self.options.maxsize} records>"
-
-
-#: What the standard listener's ``None`` is in the queue.
-SENTINEL: Entry = ({}, 0, RECORD_SIZE, None)
 
 
 def _in_event_loop() -> bool:

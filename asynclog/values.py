@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from asynclog.captured import LONE_SIZE, CapturedException, lone_exception
 from asynclog.plain import RECORD_SIZE
@@ -57,6 +57,71 @@ class Item:
             record.__dict__ = fields
             self._record = record
         return record
+
+
+# What waits in a lane: an item, or what `asynclog.render.run` made of a record of the fast path: its
+# attributes as the queue held them, with the text in ``exc_text`` and in ``stack_info`` the record's
+# size, unless that is no more than any record's. For each record of a file an item would be one
+# object more to make, to count and for the garbage collector to walk, and nobody would look at it.
+Rendered: TypeAlias = "Item | dict[str, Any]"
+
+
+def item_of(rendered: Rendered) -> Item:
+    """Return what waits in a lane as an item; the attributes are as they were again."""
+    if type(rendered) is not dict:
+        return rendered  # type: ignore[return-value]
+    text, size = rendered["exc_text"], rendered["stack_info"]
+    rendered["exc_info"] = rendered["exc_text"] = rendered["stack_info"] = None
+    return Item(rendered, text, RECORD_SIZE if size is None else size)
+
+
+class LazyItems(Sequence[Item]):
+    """The records of a batch for a sink that reads texts alone: an item is made when it is asked for.
+
+    Each is made once, so that it can be told by its identity. Used by one thread at a time.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, rendered: Iterable[Rendered]) -> None:
+        self._kept = list(rendered)
+
+    def texts(self) -> list[str]:
+        """Return the records' texts."""
+        return [one["exc_text"] if type(one) is dict else one.text for one in self._kept]  # type: ignore[union-attr]
+
+    def created(self, at: int) -> float:
+        """Return when a record was made."""
+        one = self._kept[at]
+        created: float = one["created"] if type(one) is dict else one.record.created  # type: ignore[union-attr]
+        return created
+
+    def shared(self) -> list[Item]:
+        """Return those whose outcome several lanes settle together, or that count nowhere."""
+        return [one for one in self._kept if type(one) is not dict and one.shared is not None]  # type: ignore[union-attr,misc]
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Item, ...]: ...
+    def __getitem__(self, at: int | slice) -> Item | tuple[Item, ...]:
+        """Return a record, or some of them as a tuple."""
+        kept = self._kept
+        if isinstance(at, slice):
+            return tuple([self[one] for one in range(*at.indices(len(kept)))])
+        item = item_of(kept[at])
+        kept[at] = item
+        return item
+
+    def __iter__(self) -> Iterator[Item]:
+        """Go through the records."""
+        return (self[at] for at in range(len(self._kept)))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"<{len(self._kept)} records>"
 
 
 # What the queue carries for a record: its attributes, the mask of the lanes that want it, its
@@ -164,7 +229,8 @@ class Batch:
     Attributes:
         id: The same for every attempt, so that a retry can be told from a new mail.
         items: The records, oldest first; never empty, unless there is a digest: then those that
-            were kept whole.
+            were kept whole. For a `text_only` sink it may be `LazyItems`, which is no tuple but is
+            used like one.
         attempt: 0 at first, then 1, 2, …
         recipients: The only recipients that still have to be served; ``None``: all of them.
         digest: What the mail says, where records were counted by group; it is delivered or

@@ -25,23 +25,25 @@ from asynclog import threads, uwsgi
 from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, note_from_caller, write_line
 from asynclog.fork import process_state
 from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
+from asynclog.turns import PAUSE, SLICE, turns
 
-#: How long a slice of draining may keep the interpreter lock, and the real sleep that ends it.
-SLICE = 0.0005
-PAUSE = 50e-6
 # How long records gather before they are drained. The request that logged is over by then, so the
 # worker takes the interpreter lock from nobody who is still writing an answer. Measured in an app
 # with 40 such requests a second, over the same app that logs nowhere: p50 + 25 % and p99 + 47 % if
 # the worker is woken at once and looks again three times, + 7 % and + 16 % so.
 _COMPANY = 0.010
-# How often the bell's thread looks for records by itself after the last, before callers ring again:
-# for a second. To ring wakes a sleeping thread, which costs a call 30 µs; to look costs the app
-# nothing where it is idle, and some 10 µs where it computes.
+# How often the loop looks for records by itself after the last, before callers ring again: for a
+# second. To ring wakes a sleeping thread, which costs a call 30 µs; to look costs the app nothing
+# where it is idle, and a turn at the interpreter where it computes. Rejected: to have the bell's
+# thread look, which takes a turn of its own and two more to wake the loop.
 _LOOKS = 100
 # How the bell is rung.
-_NOW, _SOON, _LOOK = "now", "soon", "look"
+_NOW, _SOON = "now", "soon"
 # How often to look again while a caller waits for the lanes.
 _LOOK_AGAIN = 0.002
+# The worker waits for the interpreter if it has not come to its work for so long: two of CPython's
+# switch intervals.
+_WAITS = 0.010
 # The loop was blocked (by a sink, mostly) if it took this long to hear the bell.
 _STALL = 1.0
 # After a fault of the worker's: the first pause, which doubles with every restart, and the longest.
@@ -97,7 +99,15 @@ class Worker:
         self._retry_start_at = 0.0
         self._warm_up_ends = 0.0
         self._woken: asyncio.Event | None = None
+        # Whether the loop's main task sleeps until it is woken, and whether the bell was rung since it looked.
+        self._asleep = False
+        self._rung = False
+        # Looks that are left before it lies down, and the next.
+        self._looks = 0
+        self._looking: Any = None
         self._rung_at = 0.0
+        # When the loop last set to work.
+        self._worked_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def after_fork(self) -> None:
@@ -143,6 +153,16 @@ class Worker:
             soon: Whether there is time for others to come along: for a record, when nobody waits.
         """
         self._bell.put(_SOON if soon else _NOW)
+
+    def let_in(self) -> None:
+        """Let the worker at the interpreter, if it has waited for it for long; for a caller whose queue is full.
+
+        Callers that log flat out would each keep the interpreter for 5 ms, while what they log is
+        thrown away and the first mail about it waits. So a caller that finds the worker waiting sleeps
+        for a moment, as the worker does for the app.
+        """
+        if not self._asleep and _WAITS < time.monotonic() - self._worked_at < _STALL:
+            real_sleep(PAUSE)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine on the loop; call it there."""
@@ -215,7 +235,7 @@ class Worker:
         anyio.run(given, backend="asyncio", backend_options={"loop_factory": WorkerLoop})
 
     async def _main(self) -> None:
-        _warm_up()
+        load_libraries()
         self._warm_up_ends = 0.0
         # A bell of this loop's own: the thread of a loop before it would take its rings.
         self._bell.put(None)
@@ -227,8 +247,9 @@ class Worker:
         for listener in list(self.listeners):
             listener.attach(self.spawn)
         while True:
+            self._rung = False
             if self._step():
-                real_sleep(PAUSE)
+                turns().pause()
                 await self._give_way(0.0)
             elif any(listener.is_waited_for() for listener in self.listeners):
                 await self._give_way(_LOOK_AGAIN)
@@ -248,6 +269,7 @@ class Worker:
 
     def _step(self) -> bool:
         """Do a slice of everything there is to do; say whether there is more."""
+        self._worked_at = time.monotonic()
         while self._commands:
             try:
                 self._commands.popleft()()
@@ -266,61 +288,75 @@ class Worker:
         assert woken is not None
         woken.clear()
         self._rung_at = 0.0  # of a ring that came while we were awake, and of no interest
-        if not self._commands:
-            await woken.wait()
-            if self._rung_at:
-                self._notice_stall(self._rung_at)
+        # In this order: the bell notes that it was rung, and then looks whether anybody sleeps.
+        self._asleep = True
+        self._looks = _LOOKS
+        self._look_again()
+        try:
+            if not self._rung:
+                await woken.wait()
+                if self._rung_at:
+                    self._notice_stall(self._rung_at)
+        finally:
+            self._asleep = False
+            self._looking.cancel()
 
     def _listen(self, bell: Any, loop: Any) -> None:
-        """The bell's thread: wake the loop for those who ring, and for records when they have gathered."""
+        """The bell's thread: wake the loop for those who ring."""
         # Whether it was woken and has not come to it yet: a sink blocks the loop.
         on_its_way: list[bool] = []
-        looks = _LOOKS
-        look_at = time.monotonic() + _COMPANY
         while True:
-            try:
-                # However often callers ring meanwhile, it looks in time.
-                ring = bell.get(timeout=max(0.0, look_at - time.monotonic())) if looks else bell.get()
-            except queue.Empty:
-                ring = _LOOK
+            ring = bell.get()
+            ends = time.monotonic() + _COMPANY
+            while ring is _SOON:
+                try:
+                    # However often callers ring meanwhile, it wakes the loop in time.
+                    ring = bell.get(timeout=max(0.0, ends - time.monotonic()))
+                except queue.Empty:
+                    break
             if ring is None:
                 return  # another loop was started, with a bell of its own
-            try:
-                if ring is _SOON:
-                    if not looks:
-                        look_at = time.monotonic() + _COMPANY
-                    looks = _LOOKS
-                    continue
-                if ring is _LOOK:
-                    look_at = time.monotonic() + _COMPANY
-                    if not self._has_records():
-                        looks -= 1
-                        if not looks and not self._lie_down():
-                            looks = 1
-                        continue
-                if not looks:
-                    look_at = time.monotonic() + _COMPANY
-                looks = _LOOKS
-                if not on_its_way:
-                    on_its_way.append(True)
-                    try:
-                        loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
-                    except RuntimeError:
-                        return  # the loop is closed
-            except Exception as error:  # out of memory, or an odd foreign queue: nobody else wakes the loop
-                self.board.tell("worker_error", "worker", f"the bell failed with {type(error).__name__}: {error}")
-                on_its_way.clear()
-                looks = looks or 1
-                real_sleep(_COMPANY)
+            self._rung = True
+            # Whoever is awake looks again before it sleeps: to write to the loop's socket, and to have it
+            # read there, would cost the app two more turns at the interpreter.
+            if self._asleep and not on_its_way:
+                on_its_way.append(True)
+                try:
+                    loop.call_soon_threadsafe(self._wake, time.monotonic(), on_its_way)
+                except RuntimeError:
+                    return  # the loop is closed
+                except Exception as error:  # out of memory: nobody else wakes the loop
+                    on_its_way.clear()
+                    self.board.tell("worker_error", "worker", f"the bell failed with {type(error).__name__}: {error}")
+                    bell.put(_SOON)
 
     async def _listen_on_loop(self, bell: Any) -> None:
         while True:
             await asyncio.sleep(0.005)
-            rung = not bell.empty()
-            while not bell.empty():
-                bell.get()
-            if rung or self._has_records():
+            if not bell.empty():
+                while not bell.empty():
+                    bell.get()
+                self._rung = True
                 self._wake(time.monotonic(), [])
+
+    def _look_again(self) -> None:
+        assert self.loop is not None
+        self._looking = self.loop.call_later(_COMPANY, self._look, time.monotonic() + _COMPANY)
+
+    def _look(self, due: float) -> None:
+        """Wake the main task for records; after a second without any have callers ring."""
+        try:
+            self._notice_stall(due)
+            if self._has_records():
+                assert self._woken is not None
+                self._woken.set()
+                return
+            self._looks -= 1
+            if self._looks <= 0 and self._lie_down():
+                return
+        except Exception as error:  # out of memory, or an odd foreign queue
+            self.board.tell("worker_error", "worker", f"a look failed with {type(error).__name__}: {error}")
+        self._look_again()
 
     def _has_records(self) -> bool:
         return any(listener.has_records() for listener in list(self.listeners))
@@ -347,13 +383,19 @@ class Worker:
 worker = Worker()
 
 
-def _warm_up() -> None:
-    """Import what deliveries need, while forks are put off."""
+def load_libraries() -> None:
+    """Import what the worker's loop needs, unless that was done.
+
+    Nobody has to: the worker does it as it starts. But a thread that imports beside eight that compute
+    is at it for seconds.
+    """
+    # By their names, as anyio loads its backend and the traceback module, from 3.13 on, its suggestions.
+    for name in ("anyio", "anyio._backends._asyncio", "asynclog.loop", "_suggestions"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     import anyio
 
-    _ = anyio.CancelScope  # anyio loads its backend and its submodules late
-    with contextlib.suppress(ImportError):
-        importlib.import_module("_suggestions")  # the traceback module imports it late, from 3.13 on
+    _ = anyio.CancelScope  # loaded when it is asked for
 
 
 def _at_exit_of_multiprocessing() -> None:

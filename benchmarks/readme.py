@@ -7,9 +7,10 @@ A page says between two marks what it wants, and what stands there is written an
     <!-- /benchmarks -->
 
 ``claims`` is a table of all numbers to reach, with a column for each Python that was measured;
-``table KEY`` and ``picture NAME`` are one of those; ``machine`` says where and when; ``all`` is
-everything, benchmark by benchmark. Numbers come from ``docs/benchmarks.json`` alone, which `write`
-makes of the reports, so a test can see whether a page shows what was measured.
+``missed`` a list of those that are not reached, with what is known about why; ``table KEY`` and
+``picture NAME`` are one of those; ``machine`` says where and when; ``all`` is everything, benchmark
+by benchmark. Numbers come from ``docs/benchmarks.json`` alone, which `write` makes of the reports, so
+a test can see whether a page shows what was measured.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ def _what(asked: str, runs: Sequence[Run], to_images: str) -> str:
         return "\n\n".join(_benchmark(one, to_images) for one in runs[0].values())
     if kind == "claims":
         return _claims(runs)
+    if kind == "missed":
+        return _missed(runs)
     if kind == "machine":
         return " ".join(_machine(run) for run in runs)
     found = {
@@ -163,6 +166,19 @@ def _claims(runs: Sequence[Run]) -> str:
             cells = [_reached(run.get(name, {}).get("claims", ())[place : place + 1]) for run in runs]
             lines.append(f"| {claim['text']} | {words.bound(claim)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _missed(runs: Sequence[Run]) -> str:
+    """Return a line for each number that is missed, with what is known about why."""
+    lines = [
+        f"- {claim['text']}: **{words.quantity(claim['measured'], claim['unit'])}** on {_python(run)}, and not"
+        f" {words.bound(claim)}. {claim['why_not']}".rstrip()
+        for run in runs
+        for one in run.values()
+        for claim in one["claims"]
+        if not claim["holds"]
+    ]
+    return "\n".join(lines) or "None."
 
 
 def _reached(claims: Sequence[Mapping[str, Any]]) -> str:

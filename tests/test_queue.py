@@ -12,12 +12,13 @@ import time
 import pytest
 
 import asynclog
+from asynclog.eviction import SENTINEL
 from asynclog.fork import process_state
 from asynclog.ledger import DELIVERED
 from asynclog.plain import RECORD_SIZE
-from asynclog.queue import SENTINEL, inside
+from asynclog.reentry import inside
 from asynclog.testing import MemorySink
-from asynclog.values import Captured, SharedOutcome
+from asynclog.values import Captured, SharedOutcome, texts_size
 from tests.conftest import check_adds_up, wait_until
 
 
@@ -461,3 +462,34 @@ def test_a_record_for_several_lanes_that_is_interrupted_halfway_is_not_pending_f
     queue.ledger.settle_shared(shared, DELIVERED, 1, "", 40)
     assert queue.pending() == 0
     assert queue.ledger.snapshot()["dropped"] == {"interrupted": 1}
+
+
+# -- runs --------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_what_one_lane_gets_in_order_and_never_many_exceptions():
+    queue = asynclog.RecordQueue()
+    queue.sleeping = False
+
+    def put(mark, carried, count):
+        for _ in range(count):
+            number = queue.put_so_far()
+            queue.left -= 1
+            if carried is not None:
+                queue.texts += texts_size({"stack_info": carried})
+            queue.entries.append({"exc_info": mark, "stack_info": carried, "levelno": 40, "number": number})
+
+    put(None, None, 3)
+    put(2, None, 2)
+    put(None, 5000, 40)
+    put(None, None, 70)
+    queue.put_nowait(logging.makeLogRecord({"msg": "in full"}))
+    put(None, None, 1)
+    lengths, numbers = [], []
+    while run := queue.pop_run(64):
+        lengths.append(len(run))
+        numbers += [one["number"] if type(one) is dict else "in full" for one in run]
+    assert lengths == [3, 2, 16, 16, 64, 14, 1, 1]
+    assert numbers == [*range(115), "in full", 116]
+    assert queue.texts == queue.memory == 0
+    assert queue.gone == queue.put_so_far() == 117

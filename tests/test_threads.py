@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import asynclog
-from asynclog import threads
+from asynclog import sink_thread, threads
 from asynclog.values import Delivered, Part
 from tests.conftest import wait_until
 from tests.faults.interpreters import VERSIONS, interpreter, run
@@ -108,7 +108,7 @@ def test_what_the_app_has_blocked_itself_stays_blocked_where_its_code_runs():
 
     def app():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-        thread = threads.SinkThread("test")
+        thread = sink_thread.SinkThread("test")
         thread.start()
         thread._calls.put((asyncio.new_event_loop(), print, lambda: found.append(blocked()), ()))
         wait_until(lambda: found)

@@ -19,6 +19,8 @@ from asynclog.values import Captured, Entry, SharedOutcome, in_full
 
 #: A caller's time and memory for the extras of one record in a JSON lane.
 FREEZE_BUDGET = 64 * 1024
+#: Characters of a template that are kept besides the message made of it.
+MAX_TEMPLATE = 4096
 
 
 def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
@@ -41,6 +43,32 @@ def capture(record: logging.LogRecord, gate: Gate, note: Note) -> list[Entry]:
 def capture_for_all(record: logging.LogRecord, note: Note) -> Entry:
     """Capture a record that no gate was asked about: nobody knows yet who will read it."""
     return _entry(-1, record, record.__dict__.copy(), None, note)
+
+
+def capture_merged(record: logging.LogRecord, fields: dict[str, Any], size: int, lane: LaneGate, note: Note) -> Entry:
+    """Capture a record that is plain but for an argument that could change, for one lane that asks for nothing else.
+
+    What `capture` makes of such a record, without the questions that the fast path has asked already.
+
+    Args:
+        record: The record, of logging's own class, with a template of type `str`.
+        fields: A copy of its attributes, with no others than those that cannot change.
+        size: Characters in those that are not standard.
+        lane: The lane.
+        note: Told of what an argument raised meanwhile.
+    """
+    captured = Captured()
+    if fields["exc_info"]:
+        size += _take_exception(fields, captured, keep=False)
+    else:
+        fields["exc_info"] = None
+    msg = record.msg
+    text, error = merge_message(msg, record.args)
+    if error is not None:
+        note("message_error", f"a message of logger {record.name} could not be merged: {type(error).__name__}")
+    captured.template = msg if len(msg) <= MAX_TEMPLATE else cut(msg, MAX_TEMPLATE)
+    fields["msg"], fields["args"] = text, None
+    return fields, lane.bit, RECORD_SIZE + size + len(text), captured
 
 
 def capture_late(entry: Entry, gate: Gate, note: Note) -> list[Entry]:
@@ -160,7 +188,7 @@ def _take_message(
         text, error = merge_message(msg, args)
     if error is not None:
         note("message_error", f"a message of logger {fields['name']} could not be merged: {type(error).__name__}")
-    captured.template = cut(msg, 4096) if type(msg) is str else None
+    captured.template = cut(msg, MAX_TEMPLATE) if type(msg) is str else None
     fields["msg"], fields["args"] = text, None
 
 

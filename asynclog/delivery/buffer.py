@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from asynclog.options import QueueOptions
-from asynclog.values import Item
+from asynclog.plain import RECORD_SIZE
+from asynclog.values import Item, Rendered, item_of
 
 
 class LaneBuffer:
@@ -19,8 +21,10 @@ class LaneBuffer:
     """
 
     def __init__(self, options: QueueOptions, on_drop: Callable[[Item], None]) -> None:
-        self.items: collections.deque[Item] = collections.deque()
+        self.items: collections.deque[Rendered] = collections.deque()
         self.memory = 0
+        # By how much sizes differ from the one that nearly all have: as long as none does, none is asked for.
+        self._uneven = 0
         self.options = options
         self._on_drop = on_drop
         self._soft_records = options.maxsize * 0.8
@@ -60,31 +64,51 @@ class LaneBuffer:
     def append(self, item: Item) -> None:
         """Add the newest."""
         self.memory += item.size
+        self._uneven += abs(item.size - RECORD_SIZE)
         self.items.append(item)
+
+    def extend(self, run: list[dict[str, Any]], size: int) -> None:
+        """Add the newest, a run of records of the fast path.
+
+        Args:
+            run: The records, rendered, oldest first.
+            size: Estimated bytes of all of them.
+        """
+        self.memory += size
+        self._uneven += size - len(run) * RECORD_SIZE
+        self.items.extend(run)
 
     def pop(self) -> Item:
         """Take the oldest."""
-        item = self.items.popleft()
+        item = item_of(self.items.popleft())
         self.memory -= item.size
+        self._uneven -= abs(item.size - RECORD_SIZE)
         return item
 
-    def take(self, records: int, size: int) -> tuple[Item, ...]:
+    def take(self, records: int, size: int) -> list[Rendered]:
         """Take the oldest, up to a number and a size; at least one."""
         items = self.items
         popleft = items.popleft
-        first = popleft()
-        taken = [first]
-        total = first.size
-        for _ in range(min(records - 1, len(items))):
-            total += items[0].size
-            if total > size:
-                total -= items[0].size
+        most = min(records, len(items))
+        if not self._uneven:
+            most = max(1, min(most, size // RECORD_SIZE))
+            self.memory -= most * RECORD_SIZE
+            return [popleft() for _ in range(most)]
+        taken: list[Rendered] = []
+        total = uneven = 0
+        for _ in range(most):
+            oldest = items[0]
+            more = (oldest["stack_info"] or RECORD_SIZE) if type(oldest) is dict else oldest.size  # type: ignore[union-attr]
+            if taken and total + more > size:
                 break
+            total += more
+            uneven += abs(more - RECORD_SIZE)
             taken.append(popleft())
         self.memory -= total
-        return tuple(taken)
+        self._uneven -= uneven
+        return taken
 
     def clear(self) -> None:
         """Forget everything, in a forked child."""
         self.items.clear()
-        self.memory = 0
+        self.memory = self._uneven = 0

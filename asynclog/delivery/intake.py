@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import collections
 import logging
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from asynclog.captured import CapturedException
 from asynclog.ledger import DROPPED
-from asynclog.plain import IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS
+from asynclog.plain import IMMUTABLE, STANDARD_FIELDS
 from asynclog.render.carried import carried_size
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import (
@@ -27,21 +25,19 @@ from asynclog.render.line import (
     fallback_text,
     is_standard,
     merge_message,
-    plain_renderers,
     renderer,
 )
 from asynclog.render.rebuild import plain_record, rebuild
-from asynclog.threads import SinkThread, real_sleep
+from asynclog.render.run import RunRenderer, run_renderer
+from asynclog.sink_thread import SinkThread
+from asynclog.turns import Turns
 from asynclog.values import Captured, Item, SharedOutcome, in_full, unpack
 
 if TYPE_CHECKING:
     from asynclog.delivery.lane import Lane
 
-# A slice of work on a thread of ours, and the real sleep after it that lets the app's threads in:
-# with sleep(0) another thread got nothing for seconds, since the interpreter lock changes hands
-# only when it is asked for and given up for real.
-SLICE = 0.001
-PAUSE = 50e-6
+# How long a run of formatters may keep the interpreter lock.
+_SLICE = 0.001
 
 _Done = Item | tuple[SharedOutcome | None, int]
 _Pending = tuple[dict[str, Any], Captured | None, int, SharedOutcome | None]
@@ -65,8 +61,7 @@ class Intake:
         self._formatter: Any = self  # nothing that a handler could have for a formatter
         self._render: Renderer | None = None
         self._by_user = False
-        self._render_plain: Callable[[dict[str, Any]], str] | None = None
-        self._render_lone: Callable[[dict[str, Any], CapturedException], str] | None = None
+        self._render_run: RunRenderer | None = None
 
     def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
         """Render a record, or set it aside for the thread that does."""
@@ -87,45 +82,33 @@ class Intake:
         """Say whether records of the fast path are rendered here and at once: a standard formatter does it."""
         if self.lane.face.formatter is not self._formatter:
             self._look()
-        return self._render_plain is not None
+        return self._render_run is not None
 
     def take_run(self, run: list[dict[str, Any]]) -> list[int]:
         """Render records as the fast path put them on the queue.
 
-        One loop and nothing called in it that need not be: this is the whole cost of most records.
-
         Returns:
             The levels of those that were lost, out of memory or by a fault of ours.
         """
-        render, render_lone, append = self._render_plain, self._render_lone, self.lane.buffer.items.append
-        lost = []
-        total = 0
-        for fields in run:
-            size, exception = RECORD_SIZE, None
+        assert self._render_run is not None
+        buffer = self.lane.buffer
+        lost: list[int] = []
+        while True:
             try:
-                if fields["stack_info"] is None:
-                    fields["exc_info"] = None
-                else:
-                    _, _, size, exception = unpack(fields)
-                try:
-                    if exception is None:
-                        append(Item(fields, render(fields), size))  # type: ignore[misc]
-                        total += size
-                        continue
-                    if render_lone is not None:
-                        text = render_lone(fields, exception)  # type: ignore[arg-type]
-                        size += len(text)
-                        append(Item(fields, text, size))
-                        total += size
-                        continue
-                except Exception:  # no plain one after all, or what tells what it was and falls back
-                    pass
+                done, size = self._render_run(run)
+            except BaseException:  # what the loop itself did not catch: the first is looked at below
+                done = size = 0
+            if done == len(run):
+                buffer.extend(run, size)
+                return lost
+            buffer.extend(run[:done], size)
+            odd, run = run[done], run[done + 1 :]
+            try:  # no plain one after all, or one that can't be formatted: this tells what it was, and falls back
+                fields, _, size, exception = unpack(odd)
                 self.take(fields, in_full(exception), size, None)
             except BaseException as error:
-                lost.append(fields["levelno"])
+                lost.append(odd["levelno"])
                 self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
-        self.lane.buffer.memory += total
-        return lost
 
     def end_slice(self) -> None:
         """Send what was set aside to the formatting thread."""
@@ -142,9 +125,8 @@ class Intake:
         self._by_user = (not is_standard(face) and not json) or self.lane.sink.asks
         # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
         slow = self._by_user or self.lane.sink.formats_itself or self.lane.sink.redactor is not None
-        self._render_plain, self._render_lone = (None, None) if slow else plain_renderers(face)
-        if not self.lane.sink.text_only:
-            self._render_lone = None  # its records need a stand-in for the exception
+        # A record whose sink looks at more than its text needs a stand-in for the exception.
+        self._render_run = None if slow else run_renderer(face, lone=self.lane.sink.text_only)
         if self._by_user:
             self._thread.start()
 
@@ -234,15 +216,7 @@ class Intake:
 
 def pacer() -> Callable[[], None]:
     """Return what a long work on a thread of ours calls between its pieces, to let the app's threads in."""
-    slice_ends = time.perf_counter() + SLICE
-
-    def pace() -> None:
-        nonlocal slice_ends
-        if time.perf_counter() >= slice_ends:
-            real_sleep(PAUSE)
-            slice_ends = time.perf_counter() + SLICE
-
-    return pace
+    return Turns(_SLICE).pause
 
 
 def _strip(record: logging.LogRecord) -> None:

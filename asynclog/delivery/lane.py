@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from asynclog.delivery.runner import Runner
 from asynclog.ledger import DEAD_LETTERED, DELIVERED, DROPPED, UNCOUNTED, Ledger
 from asynclog.options import LaneOptions, QueueOptions
 from asynclog.sinks.base import Sink
-from asynclog.values import Batch, Captured, Item, SharedOutcome, in_full, unpack
+from asynclog.values import Batch, Captured, Item, LazyItems, SharedOutcome, in_full, item_of, unpack
 
 # A mail that failed this often lets newer ones pass: it may be the mail and not the server.
 LET_PASS = 5
@@ -242,7 +242,8 @@ class Lane:
         if not self.work:
             self._sequence += 1
             index = self.taken - self._behind()
-            items = self.buffer.take(self.policy.records, self.policy.size)
+            taken = self.buffer.take(self.policy.records, self.policy.size)
+            items: Any = LazyItems(taken) if self.sink.text_only else tuple(map(item_of, taken))
             self.work.append(Work(Batch(f"{self._token}.{self._sequence}", items), index=index))
             if self.bucket is not None:
                 self.bucket.take(now)
@@ -299,13 +300,11 @@ class Lane:
         self.last_sent = now
         self.health.succeeded(now)
 
-    def _settle_delivered(self, items: list[Item]) -> None:
-        alone = 0
-        for item in items:
-            if item.shared is None:
-                alone += 1
-            else:
-                self.settle(DELIVERED, item.shared)
+    def _settle_delivered(self, items: Sequence[Item]) -> None:
+        shared = items.shared() if type(items) is LazyItems else [item for item in items if item.shared is not None]
+        for item in shared:
+            self.settle(DELIVERED, item.shared)
+        alone = len(items) - len(shared)
         self.ledger.settle(DELIVERED, alone)
         self.total.settle(DELIVERED, alone)
 

@@ -44,7 +44,7 @@ class Verdicts:
         reason: What that outcome is counted under.
     """
 
-    delivered: list[Item] = field(default_factory=list)
+    delivered: Sequence[Item] = ()
     rejected: list[Item] = field(default_factory=list)
     lost: list[tuple[Item, str]] = field(default_factory=list)
     rest: list[Work] = field(default_factory=list)
@@ -73,7 +73,7 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
     if batch.digest is not None:
         return _sort_out_digest(work, parts, found)
     if len(parts) == 1 and type(parts[0].verdict) is Delivered and parts[0].items == batch.items:
-        found.delivered = [] if work.counted else list(batch.items)
+        found.delivered = () if work.counted else batch.items
         return found
     spoken = {id(item) for part in parts for item in part.items}
     forgotten = tuple(item for item in batch.items if id(item) not in spoken)
@@ -83,12 +83,13 @@ def sort_out(work: Work, parts: Sequence[Part]) -> Verdicts:
     waiting = {id(item) for part in parts if isinstance(part.verdict, RetryLater) for item in part.items}
     own = {id(item) for item in batch.items}
     done: set[int] = set()
+    found.delivered = taken = []
     for part in parts:
         for item in [] if work.counted else part.items:
             if id(item) in done or id(item) not in own:
                 continue
             if id(item) in delivered:
-                found.delivered.append(item)
+                taken.append(item)
             elif id(item) in waiting:
                 continue
             elif isinstance(part.verdict, Lost):

@@ -18,7 +18,7 @@ from asynclog.render.mail import SEVEN_BIT_POLICY, Mail, MailRenderer, clean_bod
 from asynclog.render.mail_view import Around, HeldUp, Limits, MailView
 from asynclog.render.redact import Redactor
 from asynclog.render.templates_env import Templates, standard_templates
-from asynclog.threads import breathe
+from asynclog.turns import breathe
 
 #: Bytes that a mail may have as it is sent: Gmail clips at 102 KB.
 SIZE_LIMIT = 100_000

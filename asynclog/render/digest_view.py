@@ -18,7 +18,7 @@ from asynclog.render.mail import clean_body
 from asynclog.render.mail_view import Around, Fact, GroupView, HeldUp, LeadUpView, Limits, MailView, RecordView
 from asynclog.render.phrases import Phrases
 from asynclog.render.redact import Redactor
-from asynclog.threads import breathe
+from asynclog.turns import breathe
 from asynclog.values import Item
 
 # The module path before an exception's name, at the beginning of a line.

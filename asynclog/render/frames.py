@@ -21,15 +21,17 @@ the same frame. Both generations of a cache together bound its memory.
 from __future__ import annotations
 
 import linecache
+import math
 import sys
 import time
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
+from operator import is_
 from types import CodeType
 from typing import Any, Final, Generic, TypeVar
 
-from asynclog.captured import SLOTS_PER_FRAME, Frames, each_frame, line_of
+from asynclog.captured import LONE_FRAMES, SLOTS_PER_FRAME, Frames, Lone, each_frame, line_of
 from asynclog.render.duck import DuckTraceback
 
 STALE_AFTER: Final = 1.0
@@ -48,6 +50,10 @@ _REPEATS_SHOWN = 3
 _T = TypeVar("_T")
 
 _now = time.monotonic
+# Asked for each traceback; getattr makes an AttributeError where there is nothing.
+_of_sys = vars(sys)
+# Goes up with the version of any source: what was made before may be stale.
+_epoch = [0]
 
 
 class Generations(Generic[_T]):
@@ -106,6 +112,7 @@ class _Source:
         if entry is None or entry is not self.entry or len(entry) == 1:
             self.version += 1
             self.entry = None
+            _epoch[0] += 1
 
     def note(self) -> None:
         """Remember what a text was just made from."""
@@ -134,38 +141,93 @@ class FrameText:
 
 
 class _Stack:
-    """The text of all frames of a traceback; it holds the code objects that its key names by id."""
+    """The text of all frames of a traceback; it holds the code objects that its key names by id.
 
-    __slots__ = ("codes", "sources", "text")
+    Attributes:
+        codes: Those.
+        places: The instruction of each.
+        text: Their lines.
+        headed: The same behind the header, or nothing where there are none.
+        fresh_until: When the first of its sources is due to be looked at again.
+        epoch: What `_epoch` was when they were looked at.
+    """
 
-    def __init__(self, codes: Frames, text: str, sources: tuple[tuple[_Source, int], ...]) -> None:
+    __slots__ = ("_sources", "codes", "epoch", "fresh_until", "headed", "places", "text")
+
+    def __init__(self, codes: list[CodeType], places: list[int], texts: list[FrameText]) -> None:
         self.codes = codes
-        self.text = text
-        self.sources = sources
+        self.places = places
+        self.text = _fold(texts)
+        self.headed = HEADER + self.text if self.text else ""
+        self._sources = tuple({(each.source, each.version) for each in texts})
+        self.fresh_until = -math.inf
+        self.epoch = -1
+
+    def is_fresh(self, now: float) -> bool:
+        """Say whether all its lines are what the files hold, after a look at those that are due."""
+        epoch = _epoch[0]
+        for source, version in self._sources:
+            source.refresh(now)
+            if source.version != version:
+                return False
+        # Not before the oldest look of them all: no line is shown for longer after a change than a frame's alone.
+        self.fresh_until = min((source.checked for source, _ in self._sources), default=now) + STALE_AFTER
+        self.epoch = epoch
+        return True
 
 
 _frames: Generations[FrameText] = Generations(_FRAMES_KEPT)
 _stacks: Generations[_Stack] = Generations(_STACKS_KEPT)
 _sources: Generations[_Source] = Generations(_SOURCES_KEPT)
+# The stack that was printed last.
+_last: list[_Stack | None] = [None]
 
 
 def stack_text(frames: Frames) -> str:
     """Return the lines of captured frames as a traceback prints them, without the header."""
-    limit = getattr(sys, "tracebacklimit", None)
+    if len(frames) > _STACK_FRAMES * SLOTS_PER_FRAME or "tracebacklimit" in _of_sys:
+        return _long_text(frames)
+    return _stack(frames, 0).text
+
+
+def lone_stack_text(lone: Lone) -> str:
+    """Return the lines of a lone exception's frames, with the header unless there are none."""
+    if len(lone) > _STACK_FRAMES * SLOTS_PER_FRAME or "tracebacklimit" in _of_sys:
+        text = _long_text(lone[LONE_FRAMES:])
+        return HEADER + text if text else ""
+    return _stack(lone, LONE_FRAMES).headed
+
+
+def _long_text(frames: Frames) -> str:
+    limit = _of_sys.get("tracebacklimit")
     if limit is not None:
         frames = frames[: max(limit, 0) * SLOTS_PER_FRAME]
+    return _fold(_texts(frames, _now()))
+
+
+def _stack(frames: list[Any], start: int) -> _Stack:
+    """Return what is kept of a stack.
+
+    Args:
+        frames: Captured frames.
+        start: Where in the list they begin.
+    """
+    codes, places = frames[start::SLOTS_PER_FRAME], frames[start + 1 :: SLOTS_PER_FRAME]
     now = _now()
-    if len(frames) > _STACK_FRAMES * SLOTS_PER_FRAME:
-        return _fold(_texts(frames, now))
-    codes = frames[::SLOTS_PER_FRAME]
-    key = (*map(id, codes), *frames[1::SLOTS_PER_FRAME])
-    stack = _stacks.get(key)
-    if stack is not None and _is_fresh(stack, now):
-        return stack.text
-    texts = _texts(frames, now)
-    text = _fold(texts)
-    _stacks.put(key, _Stack(codes, text, tuple({(each.source, each.version) for each in texts})))
-    return text
+    # In a storm it is mostly the one before. By identity: equal code may stand in two files.
+    stack = _last[0]
+    if stack is None or places != stack.places or not all(map(is_, codes, stack.codes)):
+        stack = _stacks.get((*map(id, codes), *places))
+    if stack is not None:
+        # A clock that was set back is no reason to keep a text for longer.
+        if stack.epoch == _epoch[0] and stack.fresh_until - STALE_AFTER <= now < stack.fresh_until:
+            _last[0] = stack
+            return stack
+        if stack.is_fresh(now):
+            return stack
+    stack = _Stack(codes, places, _texts(frames[start:] if start else frames, now))
+    _stacks.put((*map(id, codes), *places), stack)
+    return stack
 
 
 def clear() -> None:
@@ -173,14 +235,7 @@ def clear() -> None:
     _frames.clear()
     _stacks.clear()
     _sources.clear()
-
-
-def _is_fresh(stack: _Stack, now: float) -> bool:
-    for source, version in stack.sources:
-        source.refresh(now)
-        if source.version != version:
-            return False
-    return True
+    _last[0] = None
 
 
 def _texts(frames: Frames, now: float) -> list[FrameText]:

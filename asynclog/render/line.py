@@ -22,7 +22,8 @@ from asynclog.render.traceback import format_exception_text
 #: Characters of one message or value that are kept; the middle of a longer one is cut out.
 MAX_TEXT = 1024 * 1024
 
-_default_formatter = logging.Formatter()
+#: What a handler without a formatter of its own is given.
+default_formatter = logging.Formatter()
 # Apps patch methods on the class itself; theirs then rule.
 _own_methods = {name: value for name, value in vars(logging.Formatter).items() if callable(value)}
 _styles = (logging.PercentStyle, logging.StrFormatStyle, logging.StringTemplateStyle)
@@ -81,7 +82,7 @@ def is_from_outside(error: BaseException) -> bool:
 
 def is_standard(face: logging.Handler) -> bool:
     """Say whether a handler's text is made by `logging.Formatter`'s own code alone."""
-    formatter = face.formatter or _default_formatter
+    formatter = face.formatter or default_formatter
     return (
         type(face).format is logging.Handler.format
         and not is_overridden_on(face, "format")
@@ -100,21 +101,8 @@ def _overridden(formatter: logging.Formatter) -> bool:
 def renderer(face: logging.Handler) -> Renderer:
     """Return what makes the text of records for a handler as it is set up now."""
     if is_standard(face):
-        return _StandardRenderer(face.formatter or _default_formatter).render
+        return _StandardRenderer(face.formatter or default_formatter).render
     return lambda record, captured: _render_by_user(face, record, captured)
-
-
-def plain_renderers(
-    face: logging.Handler,
-) -> tuple[Callable[[dict[str, Any]], str], Callable[[dict[str, Any], CapturedException], str]] | tuple[None, None]:
-    """Return what makes the text of plain records of their attributes alone, and that of those with an exception.
-
-    Both raise for records that are not so plain. ``None`` where the formatter is not.
-    """
-    if not is_standard(face):
-        return None, None
-    standard = _StandardRenderer(face.formatter or _default_formatter)
-    return (standard.render_plain, standard.render_lone) if standard.line is not None else (None, None)
 
 
 def _render_by_user(face: logging.Handler, record: logging.LogRecord, captured: CapturedException | None) -> str:
@@ -136,20 +124,6 @@ class _StandardRenderer:
         self.line = compile_percent(style._fmt) if plain else None
         self.second = -1
         self.second_text = ""
-
-    def render_plain(self, fields: dict[str, Any]) -> str:
-        """Render a record that is its attributes alone, with neither exception nor stack."""
-        message, args = fields["msg"], fields["args"]
-        if args:
-            message = message % args
-        if fields["exc_text"] or len(message) > MAX_TEXT:
-            raise ValueError("not plain after all")
-        return self.line(fields, message, self.asctime(fields) if self.uses_time else "")  # type: ignore[misc]
-
-    def render_lone(self, fields: dict[str, Any], captured: CapturedException) -> str:
-        """Render a record that is its attributes alone, with an exception."""
-        text = self.render_plain(fields)
-        return cut(f"{text}{_newline(text)}{format_exception_text(captured)}")
 
     def render(self, record: logging.LogRecord, captured: CapturedException | None) -> str:
         # One function for the plain record and no calls but the operators': this runs for every
@@ -218,12 +192,12 @@ def complete_line(
     face: logging.Handler, line: str, record: logging.LogRecord, captured: CapturedException | None
 ) -> str:
     """Return a record's text whose first line was made on the caller already."""
-    return _StandardRenderer(face.formatter or _default_formatter).complete(line, record, captured)
+    return _StandardRenderer(face.formatter or default_formatter).complete(line, record, captured)
 
 
 def line_on_caller(face: logging.Handler, record: logging.LogRecord) -> str:
     """Return the first line that a standard formatter makes of a record; runs the values' own code."""
-    standard = _StandardRenderer(face.formatter or _default_formatter)
+    standard = _StandardRenderer(face.formatter or default_formatter)
     record.message, _ = merge_message(record.msg, record.args)
     if standard.uses_time:
         record.asctime = standard.asctime(record.__dict__)
@@ -233,5 +207,5 @@ def line_on_caller(face: logging.Handler, record: logging.LogRecord) -> str:
 def fallback_text(record: logging.LogRecord, captured: CapturedException | None, error: BaseException) -> str:
     """Return the text of a record whose formatter raised: its message and traceback, and why."""
     note = placeholder("asynclog: the formatter raised", error)
-    text = _StandardRenderer(_default_formatter).render(record, captured)
+    text = _StandardRenderer(default_formatter).render(record, captured)
     return f"{record.levelname} {record.name}: {note} {text}"

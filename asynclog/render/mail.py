@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from asynclog.render.folding import TidyPolicy
 from asynclog.render.mail_bytes import flattened, header, header_with_token, mail_bytes
 from asynclog.render.subjects import Subjects
-from asynclog.threads import breathe
+from asynclog.turns import breathe
 from asynclog.values import Item
 
 if TYPE_CHECKING:

@@ -19,6 +19,23 @@ FirstLine = Callable[[dict[str, Any], str, str], str]
 _PIECE = re.compile(r"%(?:%|\((?P<name>[A-Za-z_]\w*)\)(?P<rest>[#0\- +]*\d*(?:\.\d+)?[hlL]?[diouxXeEfFgGcrsa]))")
 
 
+def pieces_of(template: str) -> list[str | tuple[str, str]] | None:
+    """Take a %-format apart: texts, and names with how they are converted, such as ``("levelno", "05d")``.
+
+    Returns:
+        ``None`` where it holds anything out of the ordinary, or no name at all.
+    """
+    pieces: list[str | tuple[str, str]] = []
+    at = 0
+    for found in _PIECE.finditer(template):
+        pieces += [template[at : found.start()], "%" if found["name"] is None else (found["name"], found["rest"])]
+        at = found.end()
+    pieces.append(template[at:])
+    if "%" in _PIECE.sub("", template) or not any(isinstance(piece, tuple) for piece in pieces):
+        return None
+    return [piece for piece in pieces if piece]
+
+
 def compile_percent(template: str) -> FirstLine | None:
     """Compile a %-format; ``None`` where it holds anything out of the ordinary."""
     names: list[str] = []

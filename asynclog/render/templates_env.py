@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from asynclog import checks
 from asynclog.errors import OptionValueError
-from asynclog.threads import breathe
+from asynclog.turns import breathe
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,9 +20,6 @@ TEXT = "digest.txt.j2"
 HTML = "digest.html.j2"
 #: The templates that a user's directory may replace; other files there are for these to include.
 NAMES = (TEXT, HTML, "parts.txt.j2", "parts.html.j2")
-
-# Seconds of rendering at a time: a thread of the app that waits for the interpreter lock waits no longer.
-_SLICE = 0.0005
 
 
 class Templates:
@@ -102,12 +98,9 @@ def standard_templates() -> Templates:
 def _joined(pieces: Iterable[str]) -> str:
     """Join a template's output, and let the app's threads in meanwhile."""
     found = []
-    breathe_at = time.perf_counter() + _SLICE
     for piece in pieces:
         found.append(piece)
-        if time.perf_counter() > breathe_at:
-            breathe()
-            breathe_at = time.perf_counter() + _SLICE
+        breathe()
     return "".join(found)
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import traceback
 
-from asynclog.captured import NO_NODE, Candidates, CapturedException, CapturedNode, ExceptionsLeftOut, Frames
+from asynclog.captured import NO_NODE, Candidates, CapturedException, CapturedNode, ExceptionsLeftOut, Frames, Lone
 from asynclog.render import frames as frame_texts
 from asynclog.render import standin
-from asynclog.render.frames import HEADER, Generations, stack_text
+from asynclog.render.frames import HEADER, Generations, lone_stack_text, stack_text
 
 # The standard library's bounds for the tree of a group.
 _WIDTH = 15
@@ -45,6 +45,18 @@ def format_exception_text(captured: CapturedException) -> str:
         printer.show(_plan(captured))
         text = "".join(printer.parts)
     return text.removesuffix("\n")
+
+
+def with_lone_text(line: str, lone: Lone) -> str:
+    """Return a record's line with `format_exception_text` below it, of an exception that brings no other along.
+
+    Put together in one go, straight of what the caller took: no object is made for the exception, and
+    no text of the traceback without the line.
+    """
+    stack = lone_stack_text(lone)
+    kind, text = standin.type_line(lone[0]), lone[1]
+    newline = "" if line[-1:] == "\n" else "\n"
+    return f"{line}{newline}{stack}{kind}: {text}" if text else f"{line}{newline}{stack}{kind}"
 
 
 def clear_cache() -> None:

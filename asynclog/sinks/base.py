@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asynclog import checks, public
-from asynclog.threads import SinkThread
+from asynclog.sink_thread import SinkThread
 from asynclog.values import Batch, Part
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from asynclog.sink_thread import SinkThread
 from asynclog.sinks import file_handlers
 from asynclog.sinks.base import ThreadedSink
 from asynclog.sinks.file_options import FileOptions
 from asynclog.sinks.file_schedule import Schedule
 from asynclog.sinks.file_system import SYSTEM, FileSystem
 from asynclog.sinks.file_writer import FileWriter
-from asynclog.threads import SinkThread
 from asynclog.values import Batch, Part
 
 

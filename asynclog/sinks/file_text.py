@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
-from asynclog.values import Item
+from asynclog.values import Item, LazyItems
 
 # Encoding a longer string in one go would hold the interpreter lock for milliseconds.
 _SLICE = 1 << 20
@@ -38,11 +38,11 @@ class LineEncoder:
         self._stateful = _STATEFUL.fullmatch(encoding) is not None
         self.never_shrinks = errors in _KEEP_ALL
 
-    def texts(self, items: Sequence[Item]) -> list[str]:
+    def texts(self, items: LazyItems) -> list[str]:
         """Return the lines of a batch, without their ends."""
         if self._escape:
             return [escape_control(item) for item in items]
-        return [item.text for item in items]
+        return items.texts()
 
     def encode(self, texts: Sequence[str], terminator: str, *, at_start: bool) -> bytes:
         """Encode lines as one piece.

@@ -16,7 +16,7 @@ from asynclog.sinks.file_system import FileSystem
 from asynclog.sinks.file_text import LineEncoder
 from asynclog.sinks.filelock import FileLock, lock_descriptor
 from asynclog.sinks.rotation import Rotation
-from asynclog.values import Item
+from asynclog.values import Item, LazyItems
 
 # Seconds between two looks for old files that have become too old, while nothing is rolled over.
 _AGE_CHECK = 600.0
@@ -79,7 +79,7 @@ class FileWriter:
         try:
             self._report_failed_sync()
             with self._exclusive():
-                self._write(items, progress)
+                self._write(items if isinstance(items, LazyItems) else LazyItems(items), progress)
         except Exception as error:
             progress.failure = _described(error)
         return progress
@@ -131,7 +131,7 @@ class FileWriter:
         if made and self._options.fsync is not None:
             self._output.sync_directory()
 
-    def _write(self, items: Sequence[Item], progress: Progress) -> None:
+    def _write(self, items: LazyItems, progress: Progress) -> None:
         texts = self._lines.texts(items)
         if not self._output.regular:
             self._stream(texts, progress)
@@ -145,7 +145,7 @@ class FileWriter:
             progress.done = upto
             if upto == len(items):
                 break
-            created = items[upto].record.created
+            created = items.created(upto)
             self._before_roll()
             if self._rotation.roll(created, unused=self._unused):
                 self._to_compress = self._compressor is not None

@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from asynclog import checks
 from asynclog.plain import is_overridden_on
 from asynclog.sinks.base import ThreadedSink
-from asynclog.threads import real_sleep
+from asynclog.turns import Turns
 from asynclog.values import Batch, Delivered, Item, Lost, Part
 
-# As in the worker: how long a run of emits may keep the interpreter lock, and the real sleep after.
+# How long a run of emits may keep the interpreter lock.
 _SLICE = 0.001
-_PAUSE = 50e-6
 
 _STANDARD_MODULES = ("logging", "logging.handlers")
 
@@ -111,7 +109,7 @@ class HandlerSink(ThreadedSink):
         """Emit each record of a batch; one that fails is lost, the others go on."""
         done: list[Item] = []
         lost: list[Part] = []
-        slice_ends = time.perf_counter() + _SLICE
+        turns = Turns(_SLICE)
         for item in batch.items:
             failure = self._emit(item)
             if failure is None:
@@ -119,9 +117,7 @@ class HandlerSink(ThreadedSink):
             else:
                 lost.append(Part(Lost("handler_error", f"{self.label} failed with {failure}"), (item,)))
             item.context = None
-            if time.perf_counter() >= slice_ends:
-                real_sleep(_PAUSE)
-                slice_ends = time.perf_counter() + _SLICE
+            turns.pause()
         if not lost:
             return (Part(Delivered(), batch.items),)
         return (Part(Delivered(), tuple(done)), *lost)

@@ -20,14 +20,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
 
 from asynclog.sinks.file_options import FileOptions
 from asynclog.sinks.file_schedule import ROLLS_EMPTY, Schedule
 from asynclog.sinks.file_system import FileSystem, exists, identity, remove_if_there
 from asynclog.sinks.filelock import FileLock, State
 from asynclog.sinks.retention import GZ, Backups
-from asynclog.values import Item
+from asynclog.values import LazyItems
 
 _NO_FILE = (0, 0)
 
@@ -69,7 +68,7 @@ class Rotation:
 
     # -- decisions -----------------------------------------------------------------------------
 
-    def due(self, items: Sequence[Item], start: int) -> int:
+    def due(self, items: LazyItems, start: int) -> int:
         """Return the first record from ``start`` on before which time rolls the file over.
 
         Returns:
@@ -79,7 +78,7 @@ class Rotation:
             return len(items)
         rollover_at = math.ceil(self._rollover_at)
         try:
-            return next((at for at in range(start, len(items)) if items[at].record.created >= rollover_at), len(items))
+            return next((at for at in range(start, len(items)) if items.created(at) >= rollover_at), len(items))
         except TypeError:  # a record whose time is no number must not stop the others for ever
             return len(items)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asynclog import checks
 from asynclog.render.subjects import Subjects
+from asynclog.sink_thread import SinkThread
 from asynclog.sinks import smtp_options
 from asynclog.sinks.base import Sink
 from asynclog.sinks.smtp_delivery import MailDelivery
 from asynclog.sinks.smtp_digest import DigestMails
 from asynclog.sinks.smtp_options import Connecting, Security
 from asynclog.sinks.smtp_style import LEAD_UP, STYLE_OPTIONS, UNSET, MailStyle, style_of
-from asynclog.threads import SinkThread
 from asynclog.values import Batch, Part
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from asynclog.sink_thread import SinkThread
 from asynclog.sinks.smtp_digest import DigestMails
 from asynclog.sinks.smtp_mailer import Mailer
 from asynclog.sinks.smtp_options import Connecting
@@ -19,7 +20,6 @@ from asynclog.sinks.smtp_verdicts import (
     parts_of_recipients,
     refused_mail,
 )
-from asynclog.threads import SinkThread
 from asynclog.values import Batch, Item, Part, Rejected, RetryLater
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from asynclog.render.mail import Mail
+from asynclog.sink_thread import SinkThread
 from asynclog.sinks.smtp_options import Connecting, Server
 from asynclog.sinks.smtp_session import IDLE, Session
 from asynclog.sinks.smtp_verdicts import Sent, SessionError
-from asynclog.threads import SinkThread
 from asynclog.values import RetryLater
 
 

@@ -72,6 +72,15 @@ def test_claims_stand_with_a_column_for_each_python_and_missed_ones_are_marked(c
     assert "| Held | at most 20 % | 10 % | 10 % |" in text
 
 
+def test_what_is_missed_is_told_with_why(checkout: Path):
+    (checkout / "README.md").write_text(EMPTY.format("missed"), "utf-8")
+    readme.write(reports(checkout), checkout)
+    text = (checkout / "README.md").read_text("utf-8")
+    assert text.count(": **5 ×** on CPython 3.1") == 2
+    assert "on CPython 3.13.0, and not at most 4 ×. Because of this." in text
+    assert "Held" not in text
+
+
 def test_a_quick_run_is_not_shown(checkout: Path):
     with pytest.raises(readme.NotForShowError, match="quick run"):
         readme.write(reports(checkout, quick=True), checkout)

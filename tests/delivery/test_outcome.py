@@ -19,7 +19,7 @@ def work(n=3, **fields):
 def test_all_delivered():
     one = work()
     found = sort_out(one, [Part(Delivered(), one.batch.items)])
-    assert found.delivered == list(one.batch.items)
+    assert tuple(found.delivered) == one.batch.items
     assert (found.rest, found.retry, found.rejected) == ([], None, [])
 
 
@@ -115,7 +115,7 @@ def test_a_lost_record_is_neither_retried_nor_rejected():
 def test_records_that_are_not_the_batchs_own_are_left_alone():
     one, other = work(1), work(1)
     found = sort_out(one, [Part(Delivered(), (*one.batch.items, *other.batch.items))])
-    assert found.delivered == list(one.batch.items)
+    assert tuple(found.delivered) == one.batch.items
 
 
 @pytest.mark.parametrize("answer", [None, [None], ["delivered"], 7])

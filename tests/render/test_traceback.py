@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asynclog.capture.exception import capture_exc_info
+from asynclog.capture.exception import capture_exc_info, capture_lone
 from asynclog.captured import CapturedException
 from asynclog.render import frames as frame_texts
 from asynclog.render.standin import exc_info
-from asynclog.render.traceback import clear_cache, format_exception_text
+from asynclog.render.traceback import clear_cache, format_exception_text, with_lone_text
 from tests.render.corpus import RAISERS, ExcInfo, info_of, raised
 
 standard = logging.Formatter().formatException
@@ -36,6 +36,11 @@ def assert_same_text(info: ExcInfo) -> None:
     assert format_exception_text(captured) == expected
     assert format_exception_text(captured) == expected, "from the cache"
     assert standard(exc_info(captured)) == expected
+    lone = capture_lone(info)
+    for _ in range(2 if lone else 0):
+        assert lone
+        assert with_lone_text("the line", lone) == f"the line\n{expected}"
+        assert with_lone_text("ends\n", lone) == f"ends\n{expected}"
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +169,18 @@ def test_equal_code_of_different_files_is_told_apart(tmp_path: Any) -> None:
         assert_same_text(info)
 
 
+def test_tracebacks_in_turn_and_in_a_row_are_told_apart(tmp_path: Any) -> None:
+    source = "def f(x):\n    if x: raise ValueError('x')\n    raise ValueError('x')\nf({})\n"
+    infos = []
+    for name in ("one.py", "two.py"):
+        for value in ("0", "1"):  # the same code but for a constant of the module's
+            path = tmp_path / name
+            path.write_text(source)
+            infos.append(raise_from(str(path), source.format(value)))
+    for info in (*infos, *infos, infos[0], infos[0], infos[2], infos[2], infos[0], infos[3]):
+        assert_same_text(info)
+
+
 def test_an_id_that_is_used_again_is_not_taken_for_the_same_code() -> None:
     for number in range(300):
         source = f"def f{number}():\n" + "\n" * (number % 7) + "    1/0\n" + f"f{number}()"
@@ -232,6 +249,32 @@ def test_a_source_file_is_looked_at_once_a_second_at_most(tmp_path: Any, monkeyp
     path.write_text(source)
     now[0] += 1.1
     assert format_exception_text(captured) == first
+
+
+def test_an_edit_shows_within_a_second_whichever_traceback_looked_at_the_file(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "def f():\n    raise ValueError('x')\ndef g():\n    raise ValueError('y')\n"
+    path = tmp_path / "shared.py"
+    path.write_text(source)
+    one, two = (raise_from(str(path), f"{source}{name}()\n") for name in "fg")
+    lone_one, lone_two = capture_lone(one), capture_lone(two)
+    assert lone_one
+    assert lone_two
+    now = [1000.0]
+    monkeypatch.setattr(frame_texts, "_now", lambda: now[0])
+    before = with_lone_text("", lone_one)
+    now[0] += 0.9
+    with_lone_text("", lone_two)  # is made now, of a file that was looked at then
+    path.write_text(source.replace("raise", "raise  # edited\\\n"))
+    for later, edited in ((0.05, False), (0.1, True), (1.5, True)):
+        now[0] = 1000.9 + later
+        assert ("edited" in with_lone_text("", lone_two)) is edited
+        assert (with_lone_text("", lone_one) == before) is not edited
+        assert with_lone_text("", lone_one) == with_lone_text("", lone_one)
+    now[0] -= 500  # a clock that was set back makes nothing stay for longer
+    path.write_text(source)
+    assert with_lone_text("", lone_one) == before
 
 
 def test_a_source_that_no_longer_fits_still_prints(tmp_path: Any) -> None:
