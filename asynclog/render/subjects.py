@@ -45,11 +45,12 @@ class Subjects:
 
     def of_one(self, record: logging.LogRecord) -> str:
         """Return the subject for a record that goes alone."""
-        fields = self._fields(record)
         if self._template is not None:
-            return self._template.format(**fields)
+            # The place is looked for at the traceback's end: not for a subject that doesn't name it.
+            return self._template.format(**self._fields(record, with_place="place" in self._template))
         if self._handler is not None:
             return self._from_handler(self._handler, record)
+        fields = self._fields(record)
         return self._where(fields) + _headline(fields)
 
     def of_many(self, first: logging.LogRecord, count: int) -> str:
@@ -115,14 +116,14 @@ class Subjects:
         where = "/".join(part for part in (fields["app"], fields["environment"]) if part)
         return f"[{where}] " if where else ""
 
-    def _fields(self, record: logging.LogRecord) -> dict[str, str]:
+    def _fields(self, record: logging.LogRecord, *, with_place: bool = True) -> dict[str, str]:
         return {
             "app": self._app or "",
             "environment": self._environment or "",
             "levelname": str(record.levelname),
             "name": str(record.name),
             "exc_type": exception_name(record),
-            "place": place(record),
+            "place": place(record) if with_place else "",
         }
 
 

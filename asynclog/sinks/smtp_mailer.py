@@ -53,6 +53,17 @@ class Mailer:
                     raise
                 # Else the kept connection had gone, and nothing of this mail was said: not a failure.
 
+    async def get_ready(self) -> None:
+        """Have a connection stand, within the deadline of the scope that this is called in.
+
+        Raises:
+            SessionError: None could be made; its verdict says what to do.
+        """
+        self._busy = None
+        session = self._take() or await self._open()
+        self._busy = None  # nothing is asked of it yet
+        self._keep(session)
+
     async def _offer(self, session: Session, mail: Mail, sender: str, recipients: Sequence[str]) -> Sent:
         self._busy = session
         try:
