@@ -14,6 +14,8 @@ from asynclog.values import Delivered, Item, LazyItems, Part, Rejected, RetryLat
 # cache between joining, encoding and writing.
 _CHUNK = 1000
 _CHUNK_TEXT = 64 << 10
+# One line in so many is measured for that; a batch is mostly of one kind.
+_SAMPLED = 61
 # A breath after so many characters, or as many lines: about 0.2 ms of the interpreter lock.
 _LONG_TEXT = 512 << 10
 _BREATH = 50e-6
@@ -96,7 +98,7 @@ class Filler:
             if lines >= _CHUNK or size >= _LONG_TEXT:
                 self._system.sleep(_BREATH)
                 lines = size = 0
-            upto = min(at + _chunk(texts[at]), limit)
+            upto = min(at + _piece(texts, at), limit)
             chunk = self._encode(texts[at:upto], position, rolls=rolls)
             if chunk is None:
                 taken, chunk = self._fill_line_by_line(
@@ -151,7 +153,8 @@ class Filler:
         return end, b"".join(lines)
 
 
-def _chunk(text: object) -> int:
-    """Return how many lines to encode in one go: the next one's length says how long they may be."""
-    length = len(text) if type(text) is str else 0
+def _piece(texts: Sequence[str], at: int) -> int:
+    """Return how many lines to encode in one go, by the lengths of some of those that come next."""
+    some = texts[at : at + _CHUNK : _SAMPLED]
+    length = sum(len(text) for text in some if type(text) is str) // len(some)
     return max(1, min(_CHUNK, _CHUNK_TEXT // (length + 1)))

@@ -100,6 +100,19 @@ def test_a_batch_is_one_write(tmp_path):
     assert (tmp_path / "a.log").read_text().splitlines() == [f"line {n}" for n in range(5000)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_long_lines_are_one_write_too_encoded_in_pieces_with_a_breath_between(tmp_path, encoding):
+    system = FaultySystem()
+    breaths = []
+    system.sleep = breaths.append
+    sink = FileSink(tmp_path / "a.log", encoding=encoding, system=system)
+    texts = [f"{n} " + "é" * (n % 7 * 5_000) for n in range(200)] + ["x" * 2_000_000, "", "the last"]
+    write(sink, texts)
+    assert system.calls.count("write") == 1
+    assert (tmp_path / "a.log").read_bytes().decode(encoding) == "".join(f"{text}\n" for text in texts)
+    assert 1 <= len(breaths) <= 30
+
+
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=30), st.sampled_from(["utf-8", "ascii", "utf-16", "utf-7"]))
 def test_lines_are_what_text_mode_writes(texts, encoding):
     lines = LineEncoder(encoding, "backslashreplace")
