@@ -325,7 +325,8 @@ class Lifecycle:
         """
         if not may_wait():
             request = self.request()
-            if self.state == RUNNING and worker.loop is not None:
+            # Also where the worker is only just starting: what is posted waits for its loop.
+            if self.state == RUNNING and worker.ensure():
                 worker.post(lambda: self._end_soon(request))
             return False
         if self.state == RUNNING:

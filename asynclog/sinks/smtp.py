@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import logging
@@ -299,7 +300,8 @@ class SMTPSink(Sink):
     def _digest_mails(self) -> DigestMails:
         digests = DigestMails(self._renderer, self._style, self._words["environment"], self._tell)
         if self.digest:
-            digests.prepare()
+            with contextlib.suppress(Exception):  # a build without its templates: told with the first mail
+                digests.prepare()
         return digests
 
     def _tell(self, kind: str, text: str) -> None:

@@ -40,7 +40,7 @@ class Line(asyncio.Protocol):
         self._transport = transport
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
+        self._replies = _Replies()
         self._conversation: Conversation | None = None
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -76,8 +76,14 @@ class Line(asyncio.Protocol):
                 self._timer = None
 
     def _say(self, data: bytes) -> None:
-        self._due = self._loop.time() + (self._timeout or 0.0)
+        self._wait_for_replies()
         self._transport.write(data)
+
+    def _wait_for_replies(self) -> None:
+        # A server may hold its replies back until it has worked through all that came together.
+        conversation = self._conversation
+        if conversation is not None and self._timeout is not None:
+            self._due = self._loop.time() + self._timeout * conversation.outstanding
 
     def _look_at_clock(self) -> None:
         # One timer a conversation, moved on when it fires: most are cancelled before.
@@ -93,20 +99,18 @@ class Line(asyncio.Protocol):
         conversation = self._conversation
         if conversation is None:
             return  # nobody asked
-        buffer = self._buffer
-        buffer += data
+        replies = self._replies
         try:
-            while self._conversation is not None and (reply := _next_reply(buffer)) is not None:
+            replies.feed(data)
+            while self._conversation is not None and (reply := replies.take()) is not None:
                 answer = conversation.answer(*reply)
                 if conversation.is_over:
                     self._finish()
                 elif answer:
-                    del buffer[:]  # what nobody asked for yet
+                    replies.clear()  # what nobody asked for yet
                     self._say(answer)
                 else:
-                    self._due = self._loop.time() + (self._timeout or 0.0)
-            if len(buffer) > _LONGEST_REPLY:
-                raise NoReply("the reply is too long")
+                    self._wait_for_replies()
         except Exception as error:
             self._fail(error)
 
@@ -122,7 +126,7 @@ class Line(asyncio.Protocol):
 
     def _finish(self) -> None:
         self._conversation = None
-        del self._buffer[:]
+        self._replies.clear()
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
@@ -134,7 +138,7 @@ class Line(asyncio.Protocol):
             self._finish()
             return
         self._conversation = None
-        del self._buffer[:]
+        self._replies.clear()
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)
 
@@ -151,20 +155,44 @@ def _acknowledge_at_once(transport: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
-def _next_reply(buffer: bytearray) -> tuple[int, str] | None:
-    """Take the first whole reply out of what came; ``None``: it is not all there.
+class _Replies:
+    """What came, as replies; each line is looked at once, however it comes."""
 
-    Raises:
-        NoReply: It is none.
-    """
-    start, texts = 0, []
-    while (end := buffer.find(b"\n", start)) >= 0:
-        line = bytes(buffer[start:end])
-        if not line[:3].isdigit():
-            raise NoReply(line.decode("utf-8", "replace"))
-        texts.append(line[4:].strip(b" \t\r").decode("utf-8", "surrogateescape"))
-        start = end + 1
-        if line[3:4] != b"-":
-            del buffer[:start]
-            return int(line[:3]), "\n".join(texts)
-    return None
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._texts: list[str] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what came."""
+        self._buffer += data
+
+    def take(self) -> tuple[int, str] | None:
+        """Take the first whole reply out; ``None``: it is not all there.
+
+        Raises:
+            NoReply: It is none.
+        """
+        buffer = self._buffer
+        while (end := buffer.find(b"\n", self._scanned)) >= 0:
+            line = bytes(buffer[:end])
+            del buffer[: end + 1]
+            self._scanned = 0
+            self._size += end
+            if not line[:3].isdigit():
+                raise NoReply(line.decode("utf-8", "replace"))
+            self._texts.append(line[4:].strip(b" \t\r").decode("utf-8", "surrogateescape"))
+            if self._size > _LONGEST_REPLY:
+                break
+            if line[3:4] != b"-":
+                text, self._texts, self._size = "\n".join(self._texts), [], 0
+                return int(line[:3]), text
+        self._scanned = len(buffer)
+        if self._size + len(buffer) > _LONGEST_REPLY:
+            raise NoReply("the reply is too long")
+        return None
+
+    def clear(self) -> None:
+        """Forget what came."""
+        self.__init__()  # type: ignore[misc]

@@ -14,6 +14,9 @@ from asynclog.sinks.smtp_session import IDLE, Session
 from asynclog.sinks.smtp_verdicts import Sent, SessionError
 from asynclog.values import RetryLater
 
+#: Seconds for which a server gets a command at a time after commands that went together have failed.
+_SPARED = 3600.0
+
 
 class Mailer:
     """Sends mails, one at a time, on one loop.
@@ -29,8 +32,8 @@ class Mailer:
         self._session: Session | None = None
         self._busy: Session | None = None
         self._failed: Server | None = None
-        # Servers that announce PIPELINING and get out of step over it.
-        self._one_at_a_time: set[Server] = set()
+        # Servers that announced PIPELINING and did not get on with it, and until when they are spared it.
+        self._spared: dict[Server, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -42,16 +45,31 @@ class Mailer:
             SessionError: It could not be offered; its verdict says what to do.
         """
         self._busy = None
+        again: Server | None = None
         while True:
             session = self._take() or await self._open()
             try:
-                return await self._offer(session, mail, sender, recipients)
+                sent = await self._offer(session, mail, sender, recipients)
             except SessionError as error:
                 if error.out_of_step:
-                    self._one_at_a_time.add(session.server)  # at most once for each server
+                    again = session.server  # at most once for each server
+                    self._spare(again)
                 elif not error.reusable:
                     raise
                 # Else the kept connection had gone, and nothing of this mail was said: not a failure.
+            else:
+                if session.server == again and not sent.accepted:
+                    del self._spared[again]  # refused either way: it was not for the pipelining
+                return sent
+
+    def _spare(self, server: Server) -> None:
+        self._spared[server] = asyncio.get_running_loop().time() + _SPARED
+
+    def _pipelines(self, server: Server) -> bool:
+        until = self._spared.get(server)
+        if until is not None and asyncio.get_running_loop().time() >= until:
+            del self._spared[server]
+        return server not in self._spared
 
     async def get_ready(self) -> None:
         """Have a connection stand, within the deadline of the scope that this is called in.
@@ -68,8 +86,13 @@ class Mailer:
         self._busy = session
         try:
             sent = await session.send(mail, sender, recipients)
-        except BaseException:
-            self._failed = session.server
+        except BaseException as error:
+            if not isinstance(error, SessionError) or not error.out_of_step:
+                self._failed = session.server
+                if session.may_be_out_of_step:
+                    # For the next attempt. A proxy that can't do what it announces may reset the
+                    # connection, or throw the commands away that it did not ask for.
+                    self._spare(session.server)
             raise
         self._failed = None
         if sent.accepted:
@@ -94,7 +117,7 @@ class Mailer:
         failures = []
         for index, server in enumerate(servers):
             token = None if self._how.token_provider is None else self._token
-            session = self._busy = Session(server, self._how, token, pipelines=server not in self._one_at_a_time)
+            session = self._busy = Session(server, self._how, token, pipelines=self._pipelines(server))
             import anyio
 
             left = anyio.current_effective_deadline() - anyio.current_time()

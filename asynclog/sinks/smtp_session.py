@@ -64,6 +64,7 @@ class Session:
         server: The server.
         stage: What it is busy with, for the verdict if that takes too long.
         used: Whether a mail went over it before: such a connection may have gone meanwhile.
+        together: Whether the last mail's commands went together.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Session:
         self.server = server
         self.stage = "connecting"
         self.used = False
+        self.together = False
         self._connecting = connecting
         self._token = token
         self._secrets = secrets_of(server.username, server.password)
@@ -223,7 +225,9 @@ class Session:
         client, line = self._client, self._line
         if client is None or line is None:
             raise ConnectionResetError("the connection is closed")
-        transaction = Transaction(self._offer(client, mail, sender, recipients))
+        offer = self._offer(client, mail, sender, recipients)
+        self.together = offer.pipelined
+        transaction = Transaction(offer)
         try:
             await line.carry_out(transaction)
         finally:
@@ -232,8 +236,9 @@ class Session:
         return transaction.result
 
     def _offer(self, client: aiosmtplib.SMTP, mail: Mail, sender: str, recipients: Sequence[str]) -> Offer:
-        utf8 = mail.utf8_data is not None or not sender.isascii() or not all(map(str.isascii, recipients))
-        utf8 = utf8 and client.supports_extension("smtputf8")
+        # By the envelope alone: a name in From or To that is not ASCII is written in ASCII, and a relay
+        # that is asked for SMTPUTF8 bounces what its next hop can't take.
+        utf8 = not (sender.isascii() and all(map(str.isascii, recipients))) and client.supports_extension("smtputf8")
         payload = mail.utf8_data if utf8 and mail.utf8_data is not None else mail.data
         return Offer(
             self.server.host,
@@ -304,8 +309,14 @@ class Session:
         reason = f"{self.server.host}: no answer in time ({self.stage})"
         return RetryLater(reason, None, circuit=self.stage in _TLS_STAGES)
 
-    def _may_go_again(self) -> bool:
-        return self.used and self.stage in ("MAIL", "RCPT", "DATA")
+    @property
+    def may_be_out_of_step(self) -> bool:
+        """Whether a first mail fails now whose commands went together, with none of its text sent."""
+        return self.together and not self.used and self._has_sent_nothing
+
+    @property
+    def _has_sent_nothing(self) -> bool:
+        return self.stage in ("MAIL", "RCPT", "DATA")
 
     def _raise_judged(self, error: BaseException) -> NoReturn:
         if isinstance(error, SessionError) or not isinstance(error, Exception):
@@ -333,7 +344,7 @@ class Session:
             return SessionError(self.overdue())
         lost = any(isinstance(cause, ConnectionError) for cause in causes)
         verdict = RetryLater(f"{host}: {self.stage}: {self._quoted(_detail(causes[-1]))}")
-        return SessionError(verdict, reusable=lost and self._may_go_again())
+        return SessionError(verdict, reusable=lost and self.used and self._has_sent_nothing)
 
     def _quoted(self, text: str) -> Reply:
         return Reply(0, scrubbed(text, self._secrets))

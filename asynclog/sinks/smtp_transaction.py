@@ -3,13 +3,17 @@
 A server that announces PIPELINING (RFC 2920) hears MAIL, every RCPT and DATA in one write, and a
 mail takes two round trips instead of four. What that costs in certainty is made good here:
 
-- **354 although nobody was accepted** is answered with an empty message, as the RFC asks for.
 - **Nothing of the text leaves before DATA's own 354.** A stray reply shifts all those behind it by
   one; DATA's place then holds another command's reply, which is never 354. So a shift delivers
-  nothing, and what it could spoil is a refusal's address. Wherever replies do not fit together
-  (DATA refused though somebody was accepted, somebody accepted though the sender was not), none of
-  them is believed: the mail is offered again, a command at a time, over a new connection.
-- **A server that refuses and hangs up** has refused: its verdict stands without the replies behind.
+  nothing, and what it could spoil is a refusal's address.
+- **No refusal is believed that may come of the pipelining.** Where the sender is refused, or everybody,
+  or DATA, where a command is "unknown" or "out of sequence", or replies don't fit together, the mail
+  is offered again, a command at a time, over a new connection. Proxies that announce what they can't
+  do are as old as the extension, and smtplib, which people come from, never pipelines. That somebody
+  is refused while others are accepted is believed.
+
+So the connection is cut before the text is due wherever nobody is to have it, and the empty message
+that the RFC asks for then is never sent.
 """
 
 from __future__ import annotations
@@ -26,7 +30,8 @@ from asynclog.values import RetryLater
 
 _LEADING_DOT = re.compile(rb"(?m)^\.")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_END_OF_TEXT = b".\r\n"
+# "No such command" in its forms, and "out of sequence".
+_MISUNDERSTOOD = (500, 501, 502, 503)
 _UNWRITABLE = Reply(553, "the address needs SMTPUTF8, which this server doesn't offer")
 
 
@@ -36,6 +41,11 @@ class Conversation(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether no more replies are wanted."""
+        ...
+
+    @property
+    def outstanding(self) -> int:
+        """Replies that were asked for and have not come."""
         ...
 
     def begin(self) -> bytes:
@@ -97,13 +107,20 @@ class Transaction:
         self._refused: list[tuple[str, Reply]] = []
         # Who is asked for, the next one last; and who can't be, since no address of theirs can be written.
         self._asked: list[tuple[str, bytes]] = []
+        self._goes_together = False
         self._refusal: Reply | None = None
-        self._sends_nothing = False
 
     @property
     def is_over(self) -> bool:
         """Whether no more replies are wanted."""
         return self.result is not None
+
+    @property
+    def outstanding(self) -> int:
+        """Replies that were asked for and have not come."""
+        if not self._goes_together or self.stage == "message":
+            return 1
+        return len(self._asked) + 1 + (self.stage == "MAIL")
 
     def begin(self) -> bytes:
         """Return what is sent first; nothing where no command can be written."""
@@ -121,6 +138,7 @@ class Transaction:
         if not self._asked:
             return mail  # whether the sender is taken is asked all the same: it is the graver answer
         if offer.pipelined:
+            self._goes_together = True
             mail += b"".join([command for _, command in self._asked]) + b"DATA\r\n"
         self._asked.reverse()
         return mail
@@ -140,12 +158,8 @@ class Transaction:
             raise self._no_reply(reply)
         return _ANSWERS[self.stage](self, reply)
 
-    def ends_with(self, error: Exception) -> bool:
-        """Say whether a connection that fails now changes nothing: the mail is refused already."""
-        if isinstance(error, SessionError) and error.out_of_step:
-            return False
-        if self.result is None and (self._refusal is not None or self._sends_nothing):
-            self._settle()
+    def ends_with(self, error: Exception) -> bool:  # noqa: ARG002
+        """Say whether a connection that fails now changes nothing: the mail has its verdict."""
         return self.result is not None
 
     @property
@@ -157,29 +171,29 @@ class Transaction:
 
     def _to_mail(self, reply: Reply) -> bytes:
         if reply.code != 250:
+            if self._goes_together:
+                raise self._out_of_step(reply)
             self._refusal = reply
-            if not self._offer.pipelined or not self._asked:
-                self._settle()
+            self._settle()
         elif not self._asked:
             self._settle()
         self.stage = "RCPT"
-        return b"" if self._offer.pipelined or self.is_over else self._asked[-1][1]
+        return b"" if self._goes_together or self.is_over else self._asked[-1][1]
 
     def _to_rcpt(self, reply: Reply) -> bytes:
         recipient, _ = self._asked.pop()
-        if reply.code not in (250, 251):
-            if self._offer.pipelined and reply.code < 400:
-                raise self._out_of_step(reply)
-            self._refused.append((recipient, reply))
-        elif self._refusal is not None:
+        if reply.code in (250, 251):
+            self._accepted.append(recipient)
+        elif self._goes_together and (reply.code < 400 or reply.code in _MISUNDERSTOOD):
             raise self._out_of_step(reply)
         else:
-            self._accepted.append(recipient)
+            self._refused.append((recipient, reply))
         if self._asked:
-            return b"" if self._offer.pipelined else self._asked[-1][1]
+            return b"" if self._goes_together else self._asked[-1][1]
         self.stage = "DATA"
-        if self._offer.pipelined:
-            self._sends_nothing = not self._accepted
+        if self._goes_together:
+            if not self._accepted:
+                raise self._out_of_step(reply)
             return b""
         if self._accepted:
             return b"DATA\r\n"
@@ -189,18 +203,17 @@ class Transaction:
     def _to_data(self, reply: Reply) -> bytes:
         if reply.code == 354:
             self.stage = "message"
-            return _END_OF_TEXT if self._sends_nothing else stuffed(self._offer.payload)
+            return stuffed(self._offer.payload)
+        if self._goes_together:
+            raise self._out_of_step(reply)
         if reply.code < 400:
-            raise self._out_of_step(reply) if self._offer.pipelined else self._no_reply(reply)
-        if self._accepted:
-            if self._offer.pipelined:
-                raise self._out_of_step(reply)
-            self._refusal = reply
+            raise self._no_reply(reply)
+        self._refusal = reply
         self._settle()
         return b""
 
     def _to_text(self, reply: Reply) -> bytes:
-        if not self._sends_nothing and reply.code != 250:
+        if reply.code != 250:
             self._refusal = reply
         self._settle()
         return b""
@@ -221,7 +234,7 @@ class Transaction:
         return SessionError(RetryLater(f"{self._offer.server}: no SMTP reply to {self.stage}: {reply}"))
 
     def _out_of_step(self, reply: Reply) -> SessionError:
-        verdict = RetryLater(f"{self._offer.server}: replies don't fit their commands at {self.stage}: {reply}")
+        verdict = RetryLater(f"{self._offer.server}: {self.stage}, of commands that went together: {reply}")
         return SessionError(verdict, out_of_step=True)
 
 
@@ -238,6 +251,7 @@ class Farewell:
 
     def __init__(self) -> None:
         self.is_over = False
+        self.outstanding = 1
 
     def begin(self) -> bytes:
         """Return the command."""

@@ -67,8 +67,8 @@ class SessionError(Exception):
         verdict: What it means for the records.
         reusable: Whether trying again at once on a new connection is safe and makes sense: a kept
             connection turned out to be gone before any of the mail was offered.
-        out_of_step: Whether replies to commands that were sent together did not fit them: nothing of
-            the mail's text was sent, and a command at a time may do.
+        out_of_step: Whether it may come of commands that were sent together: nothing of the mail's text
+            was sent, and a command at a time may do.
     """
 
     def __init__(self, verdict: RetryLater, *, reusable: bool = False, out_of_step: bool = False) -> None:

@@ -9,7 +9,8 @@ import time
 import pytest
 from aiosmtpd.controller import Controller
 
-from asynclog.sinks import smtp_mailer, smtp_session
+import asynclog
+from asynclog.sinks import smtp_digest, smtp_mailer, smtp_session
 from asynclog.testing import faults
 from asynclog.testing.smtpd import FaultSMTPServer, running_smtpd
 from asynclog.values import Batch, Delivered, Rejected
@@ -410,3 +411,19 @@ def _free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+async def test_a_name_that_is_not_ascii_needs_no_smtputf8():
+    async with FaultSMTPServer(offers=("PIPELINING", "8BITMIME", "SMTPUTF8")) as server:
+        assert is_delivered(await outcome(sink_to(server, sender="Zoë Müller <errors@example.com>")))
+        (mail_from,) = (line for _, line in server.lines if line.startswith("MAIL"))
+        assert "SMTPUTF8" not in mail_from
+        assert server.mails[0].data.isascii()
+
+
+def test_a_build_without_the_templates_can_make_a_sink(monkeypatch):
+    def gone(self):
+        raise ValueError("no templates directory")
+
+    monkeypatch.setattr(smtp_digest.DigestMails, "prepare", gone)
+    asynclog.SMTPSink("smtp://127.0.0.1:1", sender="a@example.com", recipients=[TO])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynclog.sinks.smtp_line import Line
+from asynclog.sinks import smtp_mailer
+from asynclog.sinks.smtp_line import Line, NoReply
 from asynclog.sinks.smtp_transaction import Farewell, Offer, Transaction, stuffed
 from asynclog.sinks.smtp_verdicts import SessionError
 from asynclog.testing import faults
@@ -82,38 +84,20 @@ def test_a_refused_recipient_is_told_apart_from_the_others(pipelined):
     assert summary(talk) == (("two@example.com",), [("one@example.com", 450)], None)
 
 
-def test_a_refused_sender_waits_for_the_replies_to_what_was_sent_with_it():
-    talk = transaction()
-    said(talk, "550 not you", "503 no", "503 no")
-    assert not talk.is_over
-    talk.answer(503, "no")
-    assert summary(talk) == ((), [], 550)
-
-
-def test_data_accepted_for_nobody_is_given_an_empty_text():
-    talk = transaction()
-    assert said(talk, "250 ok", "550 no", "452 later", "354 go ahead") == GROUP + b".\r\n"
-    talk.answer(250, "stored nothing")
-    assert summary(talk) == ((), [("one@example.com", 550), ("two@example.com", 452)], None)
-
-
-@pytest.mark.parametrize("reply", ["250 stored", "554 nothing to store"])
-def test_what_is_said_to_an_empty_text_changes_nothing(reply):
-    talk = transaction()
-    said(talk, "451 later", "503 no", "503 no", "354 go ahead", reply)
-    assert summary(talk) == ((), [], 451)
-
-
 @pytest.mark.parametrize(
     "replies",
     [
         ["250 ok", "250 ok", "250 ok", "554 not now"],  # or a recipient's refusal, shifted by a stray reply
         ["250 ok", "250 ok", "250 ok", "250 ok"],
         ["250 ok", "354 go"],
-        ["550 not you", "250 ok"],
+        ["550 not you"],  # or: that you say more than you were asked for
+        ["451 later"],
+        ["250 ok", "503 MAIL first"],  # of which somebody else may be accepted
+        ["250 ok", "250 ok", "500 what?"],
+        ["250 ok", "550 no", "452 later"],  # nobody is accepted
     ],
 )
-def test_replies_that_do_not_fit_are_not_believed(replies):
+def test_what_may_come_of_the_pipelining_is_not_believed(replies):
     talk = transaction()
     with pytest.raises(SessionError) as caught:
         said(talk, *replies)
@@ -146,15 +130,18 @@ def test_a_421_ends_it_and_goes_again_only_over_a_kept_connection_before_the_tex
     assert not talk.ends_with(caught.value)
 
 
-def test_a_server_that_refuses_and_hangs_up_has_refused():
-    talk = transaction()
-    said(talk, "554 go away")
-    assert talk.ends_with(ConnectionResetError())
-    assert summary(talk) == ((), [], 554)
-    talk = transaction()
-    said(talk, "250 ok", "550 no", "550 no")
-    assert talk.ends_with(ConnectionResetError())
-    assert [code for _, code in summary(talk)[1]] == [550, 550]
+@pytest.mark.parametrize(
+    ("replies", "accepted", "refused", "verdict"),
+    [
+        (["550 not you"], (), [], 550),
+        (["250 ok", "503 no", "250 ok", "354 go", "250 ok"], TWO[1:], [(TWO[0], 503)], None),
+        (["250 ok", "550 no", "452 later"], (), [(TWO[0], 550), (TWO[1], 452)], None),
+    ],
+)
+def test_where_commands_go_one_by_one_every_refusal_is_final(replies, accepted, refused, verdict):
+    talk = transaction(pipelined=False)
+    said(talk, *replies)
+    assert summary(talk) == (accepted, refused, verdict)
 
 
 def test_a_connection_lost_while_something_is_open_settles_nothing():
@@ -330,15 +317,89 @@ async def test_refusals_shifted_by_a_stray_reply_reach_the_recipient_they_are_me
 
 
 async def test_a_server_that_takes_data_for_nobody_gets_no_text_and_the_refusal_counts():
+    texts = []
+
     async def data(connection, _):
         await connection.reply("354 go ahead")
-        assert await connection.text() == b""
-        await connection.reply("250 stored nothing")
+        texts.append(await connection.text())
 
     refusals = faults.answers({"RCPT": "550 no such user"}).hooks
     async with FaultSMTPServer(faults.Behaviour("takes DATA for nobody", {**refusals, "DATA": data})) as server:
         assert is_rejected(await outcome(sink_to(server)))
         assert not server.mails
+        assert not any(texts)
+
+
+async def test_what_is_refused_together_and_taken_one_by_one_is_delivered_from_then_on():
+    """As of a proxy that looks at RCPT before MAIL is answered."""
+
+    async def rcpt(connection, argument):
+        if connection.reader._buffer:  # more is there already
+            await connection.reply("503 need MAIL first")
+        else:
+            await connection.ordinary("RCPT", argument)
+
+    async with FaultSMTPServer(faults.Behaviour("hates haste", {"RCPT": rcpt})) as server:
+        sink = sink_to(server)
+        for _ in range(2):
+            assert is_delivered((await sink.deliver(batch()))[0].verdict)
+        await sink.aclose()
+        assert [connection.stored for connection in server.connections] == [0, 2]
+
+
+async def test_who_is_refused_either_way_hears_commands_together_the_next_time():
+    async with FaultSMTPServer(script=[faults.answers({"MAIL": "550 not you"})] * 2) as server:
+        sink = sink_to(server)
+        assert is_rejected((await sink.deliver(batch()))[0].verdict)
+        assert len(server.connections) == 2
+        assert not sink._delivery._mailer._spared
+        assert is_delivered(await outcome(sink))
+
+
+@pytest.mark.parametrize("fault", [faults.aborts_at("RCPT"), faults.stops_after("RCPT")], ids=["reset", "silent"])
+async def test_a_first_mail_that_fails_together_goes_one_by_one_with_the_next_attempt(fault):
+    async with FaultSMTPServer(script=[fault]) as server:
+        sink, what = sink_to(server, timeout=0.6), batch()
+        assert is_deferred((await sink.deliver(what))[0].verdict)
+        assert len(server.connections) == 1
+        assert len(sink._delivery._mailer._spared) == 1
+        assert is_delivered((await sink.deliver(what))[0].verdict)
+        await sink.aclose()
+        assert [connection.stored for connection in server.connections] == [0, 1]
+
+
+async def test_a_server_is_spared_for_a_while_only(monkeypatch):
+    monkeypatch.setattr(smtp_mailer, "_SPARED", 0.0)
+    async with FaultSMTPServer(script=[faults.aborts_at("RCPT")]) as server:
+        sink, what = sink_to(server), batch()
+        assert is_deferred((await sink.deliver(what))[0].verdict)
+        assert is_delivered(await outcome(sink, what))
+        assert not sink._delivery._mailer._spared
+
+
+async def test_a_server_that_holds_its_replies_back_has_the_time_for_all_of_them():
+    async with Peer(0.5) as peer:
+        talk = transaction()
+        task = asyncio.create_task(peer.line.carry_out(talk))
+        await peer.hear()
+        await asyncio.sleep(1.0)  # four replies are outstanding
+        await peer.say(b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+        await peer.hear()
+        await peer.say(b"250 stored\r\n")
+        await asyncio.wait_for(task, 10)
+        assert summary(talk) == (TWO, [], None)
+
+
+async def test_an_endless_reply_is_cut_however_it_comes():
+    for piece, whole in ((b"2", 40_000), (b"250-\r\n", 40_000), (b"250 " + b"x" * 40_000 + b"\r\n", 1)):
+        async with Peer(None) as peer:
+            task = asyncio.create_task(peer.line.carry_out(transaction()))
+            await peer.hear()
+            with contextlib.suppress(ConnectionError):
+                for _ in range(max(1, whole // len(piece))):
+                    peer.line.data_received(piece)
+            with pytest.raises(NoReply):
+                await asyncio.wait_for(task, 10)
 
 
 @pytest.mark.parametrize(("command", "reply"), [("MAIL", "554 go away"), ("RCPT", "550 go away")])
