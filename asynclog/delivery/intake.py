@@ -61,6 +61,7 @@ class Intake:
         self._formatter: Any = self  # nothing that a handler could have for a formatter
         self._render: Renderer | None = None
         self._by_user = False
+        self._needs_stand_in = False
         self._render_run: RunRenderer | None = None
 
     def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
@@ -123,6 +124,9 @@ class Intake:
         self._render = renderer(face)
         json = type(face.formatter) is JSONFormatter and type(face).format is logging.Handler.format
         self._by_user = (not is_standard(face) and not json) or self.lane.sink.asks
+        # A format may name the exception itself, for its repr.
+        names_it = "exc_info" in str(getattr(getattr(face.formatter, "_style", None), "_fmt", ""))
+        self._needs_stand_in = self._by_user or names_it or not self.lane.sink.text_only
         # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
         slow = self._by_user or self.lane.sink.formats_itself or self.lane.sink.redactor is not None
         # A record whose sink looks at more than its text needs a stand-in for the exception.
@@ -166,7 +170,7 @@ class Intake:
             return Item(record, self._text(record, None), size, shared)
         exception = captured.exception
         record = plain_record(fields)
-        if exception is not None and (self._by_user or not self.lane.sink.text_only):
+        if exception is not None and self._needs_stand_in:
             record = rebuild(fields, captured, live=False)
         if captured.context is not None and self._by_user:
             text = captured.context.copy().run(self._text, record, captured)

@@ -29,6 +29,8 @@ RunRenderer = Callable[[list[dict[str, Any]]], tuple[int, int]]
 _MILLISECONDS = re.compile("%s(?P<between>[^%]*)%03d")
 # Milliseconds are whole numbers kept as floats; a record with another number is no plain one.
 _THREE_DIGITS = {number: f"{number:03d}" for number in range(1000)}
+# Where the queue and the lane keep what is theirs: see `asynclog.values.Queued` and `Rendered`.
+_BORROWED = frozenset({"exc_info", "exc_text", "stack_info"})
 
 # Built of checked names and escaped literals only. `message % args` runs no code but that of
 # str, int and the like: other arguments were made text on the caller.
@@ -71,14 +73,15 @@ def run_renderer(face: logging.Handler, *, lone: bool) -> RunRenderer | None:
         lone: Whether records with an exception are rendered too.
 
     Returns:
-        ``None`` where its formatter is not the standard one with a plain %-format.
+        ``None`` where its formatter is not the standard one with a plain %-format, or where the format
+        names an attribute in which the queue keeps something of its own.
     """
     formatter = face.formatter or default_formatter
     style: Any = formatter._style
     if not is_standard(face) or type(style) is not logging.PercentStyle or getattr(style, "_defaults", None):
         return None
     pieces = pieces_of(style._fmt)
-    if pieces is None:
+    if pieces is None or any(piece[0] in _BORROWED for piece in pieces if isinstance(piece, tuple)):
         return None
     return _Runs(formatter, pieces, with_lone_text if lone else _refuse).render
 
