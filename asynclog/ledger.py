@@ -69,9 +69,11 @@ class Ledger:
         if outcome > shared.worst:
             shared.worst = outcome
             shared.reason = reason
+            # The lane that delivers it last may not even say which level it has.
+            shared.level = levelno
         shared.left -= lanes
         if shared.left == 0:
-            self.settle(shared.worst, 1, shared.reason, levelno)
+            self.settle(shared.worst, 1, shared.reason, shared.level)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts; outcomes are read first, so that ``pending`` is never below zero."""

@@ -102,15 +102,30 @@ class _Call:
     def resolve(self, result: Any, error: BaseException | None) -> None:
         """Hand over what came of it; called on the loop."""
         self.is_over = True
-        if self.future.done():  # given up
-            pass
-        elif error is None:
-            self.future.set_result(result)
-        else:
-            self.future.set_exception(error)
-        for end in self._ends:
-            if not end.done():
-                end.set_result(None)
+        try:
+            if self.future.done():  # given up
+                pass
+            elif error is None:
+                self.future.set_result(result)
+            else:
+                self.future.set_exception(_raisable(error))
+        finally:
+            for end in self._ends:
+                if not end.done():
+                    end.set_result(None)
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """Return what may be raised in a coroutine, as CPython does where one raises `StopIteration` itself.
+
+    A future of CPython 3.11 and 3.12 refuses it with a TypeError, so that nobody would hear of the call
+    again, and of a subclass 3.12 makes the result; only later ones replace it.
+    """
+    if not isinstance(error, StopIteration):
+        return error
+    replaced = RuntimeError(f"the call raised {type(error).__name__}")
+    replaced.__cause__ = error
+    return replaced
 
 
 def _do_nothing() -> None:

@@ -29,6 +29,21 @@ _LONGEST = 0.005
 _LOST = 0.004
 
 
+def _is_coarse() -> bool:
+    """Say whether `time.thread_time` has steps longer than slices are.
+
+    On Windows it moves by the system's tick, 15.6 ms, and its clock info calls the unit of what
+    GetThreadTimes() returns, 100 ns, its resolution.
+    """
+    info = time.get_clock_info("thread_time")
+    return info.resolution > 0.001 or info.implementation == "GetThreadTimes()"
+
+
+# Then a slice is one of the wall's: a clock that stands still says of each long piece of work that the
+# lock was lost meanwhile, and the others were let in once a tick.
+_by_wall = _is_coarse()
+
+
 class Turns:
     """Says when a thread's slice is over, and sleeps then.
 
@@ -46,7 +61,7 @@ class Turns:
 
     def _grant(self, away: float) -> None:
         # A clock each: what lies between them is the time that others had.
-        self._began, self._cpu = time.perf_counter(), time.thread_time()
+        self._began, self._cpu = time.perf_counter(), 0.0 if _by_wall else time.thread_time()
         self._length = min(max(self._slice, away * _SHARE), _LONGEST)
         self._look_at = self._began + self._length
 
@@ -55,7 +70,7 @@ class Turns:
         now = time.perf_counter()
         if now < self._look_at:
             return
-        worked = time.thread_time() - self._cpu
+        worked = now - self._began if _by_wall else time.thread_time() - self._cpu
         away = now - self._began - worked
         if away >= _LOST:
             self._grant(away)

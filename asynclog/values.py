@@ -209,17 +209,19 @@ class SharedOutcome:
         left: Lanes that have not settled it yet.
         worst: The worst outcome so far.
         reason: What that outcome is counted under.
+        level: The record's level in the lane that it came from.
         folded: Where lanes that fold records into counts hold it (`asynclog.delivery.held`); empty
             once it is one of a count there, ``None`` as long as no lane folded it.
     """
 
-    __slots__ = ("folded", "left", "reason", "worst")
+    __slots__ = ("folded", "left", "level", "reason", "worst")
 
     def __init__(self, lanes: int) -> None:
         self.folded: list[Any] | None = None
         self.left = lanes
         self.worst = 0
         self.reason = ""
+        self.level = 0
 
 
 @dataclass(frozen=True, slots=True)

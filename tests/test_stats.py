@@ -23,9 +23,11 @@ def test_of_several_lanes_outcomes_the_worst_wins_in_any_order(order):
     ledger.accepted += 1
     for outcome in order:
         assert ledger.snapshot()["pending"] == 1
-        ledger.settle_shared(shared, outcome, 1, "why", logging.INFO)
+        # Only a drop needs its level: a lane that delivers gives none.
+        ledger.settle_shared(shared, outcome, 1, "why", logging.ERROR if outcome == DROPPED else 0)
     counts = ledger.snapshot()
     assert counts["dropped"] == {"why": 1}
+    assert counts["dropped_levels"] == {"ERROR": 1}
     assert counts["pending"] == 0
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import types
 
 import pytest
 
@@ -21,6 +22,15 @@ class Machine:
         monkeypatch.setattr(turns.time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(turns.time, "thread_time", lambda: self.cpu)
         monkeypatch.setattr(turns, "real_sleep", self.sleep)
+        monkeypatch.setattr(turns, "_by_wall", False)
+
+    def coarsen(self, monkeypatch, tick=0.015625, **info):
+        """Have the processor's clock move by the system's tick, as on Windows; say whether that is noticed."""
+        monkeypatch.setattr(turns.time, "thread_time", lambda: self.cpu // tick * tick)
+        fake = types.SimpleNamespace(**info)
+        monkeypatch.setattr(turns.time, "get_clock_info", lambda name: {"thread_time": fake}[name])
+        monkeypatch.setattr(turns, "_by_wall", turns._is_coarse())
+        return turns._by_wall
 
     def sleep(self, seconds):
         self.slept.append(seconds)
@@ -106,6 +116,31 @@ def test_a_long_wait_for_something_else_earns_no_long_slice(machine):
     machine.lose(60.0)
     one.begin()
     assert machine.works_until_it_sleeps(one) == pytest.approx(SLICE, abs=0.00011)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"implementation": "GetThreadTimes()", "resolution": 1e-7},  # what CPython says on Windows
+        {"implementation": "another", "resolution": 0.015625},
+    ],
+)
+def test_where_the_processor_s_clock_is_coarse_a_slice_goes_by_the_wall(machine, monkeypatch, info):
+    assert machine.coarsen(monkeypatch, **info)
+    one = Turns()
+    for _ in range(100):
+        assert machine.works_until_it_sleeps(one) == pytest.approx(SLICE, abs=0.00011)
+    machine.others = 0.024
+    machine.works_until_it_sleeps(one)
+    machine.others = 0.0
+    assert machine.works_until_it_sleeps(one) == pytest.approx(0.003, abs=0.00011)
+    machine.lose(0.040)  # for what it is, such a clock can't tell
+    assert machine.works_until_it_sleeps(one) <= 0.00011
+
+
+def test_a_fine_clock_is_gone_by(machine, monkeypatch):
+    info = {"implementation": "clock_gettime(CLOCK_THREAD_CPUTIME_ID)", "resolution": 1e-9}
+    assert not machine.coarsen(monkeypatch, **info)
 
 
 def test_each_thread_has_its_own():

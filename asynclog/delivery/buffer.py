@@ -45,6 +45,20 @@ class LaneBuffer:
         """Say whether less than a fifth of the room is free."""
         return len(self.items) + elsewhere >= self._soft_records or self.memory >= self._soft_memory
 
+    def room_for_texts(self, records: int, elsewhere: int = 0) -> float:
+        """Return the bytes that a run may take beyond a kilobyte for each record before room gets scarce.
+
+        Args:
+            records: How many the run has.
+            elsewhere: As for `is_full`.
+
+        Returns:
+            0 or less where there is too little room for so many records.
+        """
+        if len(self.items) + elsewhere + records >= self._soft_records:
+            return 0
+        return self._soft_memory - self.memory - records * RECORD_SIZE
+
     def admits(self, levelno: int, elsewhere: int = 0) -> bool:
         """Apply the policy to a record that is about to come, making room if that is the policy.
 

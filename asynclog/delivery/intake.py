@@ -61,6 +61,7 @@ class Intake:
         self._formatter: Any = self  # nothing that a handler could have for a formatter
         self._render: Renderer | None = None
         self._by_user = False
+        self._needs_stand_in = False
         self._render_run: RunRenderer | None = None
 
     def take(self, fields: dict[str, Any], captured: Captured | None, size: int, shared: SharedOutcome | None) -> None:
@@ -84,31 +85,43 @@ class Intake:
             self._look()
         return self._render_run is not None
 
-    def take_run(self, run: list[dict[str, Any]]) -> list[int]:
-        """Render records as the fast path put them on the queue.
+    def take_run(self, run: list[dict[str, Any]], room: float) -> tuple[list[int], list[dict[str, Any]]]:
+        """Render records as the fast path put them on the queue, as long as there is room.
+
+        Args:
+            run: The records, oldest first.
+            room: Bytes that they may take beyond a kilobyte each.
 
         Returns:
-            The levels of those that were lost, out of memory or by a fault of ours.
+            The levels of those that were lost, out of memory or by a fault of ours, and the records that
+            were left as they are, since those before them took the room.
         """
         assert self._render_run is not None
         buffer = self.lane.buffer
         lost: list[int] = []
         while True:
             try:
-                done, size = self._render_run(run)
+                done, size = self._render_run(run, room)
             except BaseException:  # what the loop itself did not catch: the first is looked at below
                 done = size = 0
             if done == len(run):
                 buffer.extend(run, size)
-                return lost
+                return lost, []
             buffer.extend(run[:done], size)
-            odd, run = run[done], run[done + 1 :]
+            run = run[done:]
+            room = buffer.room_for_texts(len(run), self.formatting)
+            if room <= 0:
+                return lost, run
+            odd, run = run[0], run[1:]
             try:  # no plain one after all, or one that can't be formatted: this tells what it was, and falls back
                 fields, _, size, exception = unpack(odd)
                 self.take(fields, in_full(exception), size, None)
             except BaseException as error:
                 lost.append(odd["levelno"])
                 self.lane.board.tell("lane_error", self.lane.name, f"a record was lost: {type(error).__name__}")
+            room = buffer.room_for_texts(len(run), self.formatting)
+            if room <= 0:
+                return lost, run
 
     def end_slice(self) -> None:
         """Send what was set aside to the formatting thread."""
@@ -123,6 +136,9 @@ class Intake:
         self._render = renderer(face)
         json = type(face.formatter) is JSONFormatter and type(face).format is logging.Handler.format
         self._by_user = (not is_standard(face) and not json) or self.lane.sink.asks
+        # A format may name the exception itself, for its repr.
+        names_it = "exc_info" in str(getattr(getattr(face.formatter, "_style", None), "_fmt", ""))
+        self._needs_stand_in = self._by_user or names_it or not self.lane.sink.text_only
         # Nearly every record: a standard formatter, and nothing captured beyond the attributes.
         slow = self._by_user or self.lane.sink.formats_itself or self.lane.sink.redactor is not None
         # A record whose sink looks at more than its text needs a stand-in for the exception.
@@ -166,7 +182,7 @@ class Intake:
             return Item(record, self._text(record, None), size, shared)
         exception = captured.exception
         record = plain_record(fields)
-        if exception is not None and (self._by_user or not self.lane.sink.text_only):
+        if exception is not None and self._needs_stand_in:
             record = rebuild(fields, captured, live=False)
         if captured.context is not None and self._by_user:
             text = captured.context.copy().run(self._text, record, captured)

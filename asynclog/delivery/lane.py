@@ -128,17 +128,18 @@ class Lane:
 
     def take_run(self, run: list[dict[str, Any]]) -> None:
         """Take records as the fast path put them on the queue, for this lane alone."""
-        if self.buffer.is_scarce(self.intake.formatting + len(run)) or not self.intake.takes_runs():
-            for queued in run:
-                fields, _, size, exception = unpack(queued)
-                self.take(fields, in_full(exception), size, None)
-            return
-        n = len(run)
-        self.ledger.accepted += n
-        lost = self.intake.take_run(run)
-        for levelno in lost:
-            self.settle(DROPPED, None, "lane_error", levelno)
-        self.taken += n - len(lost)
+        room = self.buffer.room_for_texts(len(run), self.intake.formatting)
+        if room > 0 and self.intake.takes_runs():
+            n = len(run)
+            lost, run = self.intake.take_run(run, room)
+            n -= len(run)
+            self.ledger.accepted += n
+            for levelno in lost:
+                self.settle(DROPPED, None, "lane_error", levelno)
+            self.taken += n - len(lost)
+        for queued in run:  # what finds little room
+            fields, _, size, exception = unpack(queued)
+            self.take(fields, in_full(exception), size, None)
 
     def end_slice(self) -> None:
         """Set to work on what a slice brought."""

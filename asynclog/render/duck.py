@@ -129,6 +129,10 @@ class DuckTraceback:
             self._next = DuckTraceback(self._frames, start, self._innermost)
         return self._next
 
+    def __repr__(self) -> str:
+        # As the original's: a format may name exc_info.
+        return f"<traceback object at {id(self):#x}>"
+
 
 class LocalsOfFrame:
     """What "Did you mean" reads of the innermost frame."""

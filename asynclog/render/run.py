@@ -21,19 +21,22 @@ from asynclog.render.line import MAX_TEXT, cut, default_formatter, is_standard
 from asynclog.render.percent import pieces_of
 from asynclog.render.traceback import with_lone_text
 
-#: Renders records in place, see `asynclog.values.Rendered`, up to the first that is not so plain.
+#: Renders records in place, see `asynclog.values.Rendered`, up to the first that is not so plain, or to
+#: the one that takes the last of the room: bytes that they may take beyond a record's kilobyte each.
 #: Returns how many it rendered, and their size in bytes.
-RunRenderer = Callable[[list[dict[str, Any]]], tuple[int, int]]
+RunRenderer = Callable[[list[dict[str, Any]], float], tuple[int, int]]
 
 # What `Formatter.default_msec_format` is, unless an app changed it: three digits behind something.
 _MILLISECONDS = re.compile("%s(?P<between>[^%]*)%03d")
 # Milliseconds are whole numbers kept as floats; a record with another number is no plain one.
 _THREE_DIGITS = {number: f"{number:03d}" for number in range(1000)}
+# Where the queue and the lane keep what is theirs: see `asynclog.values.Queued` and `Rendered`.
+_BORROWED = frozenset({"exc_info", "exc_text", "stack_info"})
 
 # Built of checked names and escaped literals only. `message % args` runs no code but that of
 # str, int and the like: other arguments were made text on the caller.
 _SOURCE = """
-def render(run, seconds, with_lone):
+def render(run, room, seconds, with_lone):
     low, high, second = seconds.low, seconds.high, seconds.text
     done = more = 0
     try:
@@ -52,6 +55,10 @@ def render(run, seconds, with_lone):
                     text = cut(with_lone(text, carried))
                     carried = fields["stack_info"] = carried[LONE_SIZE] + len(text)
                 more += carried - RECORD_SIZE
+                if more > room:
+                    fields["exc_text"] = text
+                    done += 1
+                    break
             fields["exc_text"] = text
             done += 1
     except Exception:
@@ -71,14 +78,15 @@ def run_renderer(face: logging.Handler, *, lone: bool) -> RunRenderer | None:
         lone: Whether records with an exception are rendered too.
 
     Returns:
-        ``None`` where its formatter is not the standard one with a plain %-format.
+        ``None`` where its formatter is not the standard one with a plain %-format, or where the format
+        names an attribute in which the queue keeps something of its own.
     """
     formatter = face.formatter or default_formatter
     style: Any = formatter._style
     if not is_standard(face) or type(style) is not logging.PercentStyle or getattr(style, "_defaults", None):
         return None
     pieces = pieces_of(style._fmt)
-    if pieces is None:
+    if pieces is None or any(piece[0] in _BORROWED for piece in pieces if isinstance(piece, tuple)):
         return None
     return _Runs(formatter, pieces, with_lone_text if lone else _refuse).render
 
@@ -96,13 +104,13 @@ class _Runs:
         self._seconds = _Seconds(formatter, "")
         self._compiled: Callable[..., tuple[int, int]] = _compile(pieces, None)
 
-    def render(self, run: list[dict[str, Any]]) -> tuple[int, int]:
+    def render(self, run: list[dict[str, Any]], room: float = math.inf) -> tuple[int, int]:
         formatter = self._formatter
         # Apps set the one on the class or the instance, at any time.
         settings = (formatter.datefmt, formatter.default_msec_format)
         if settings != self._settings:
             self._look(settings)
-        return self._compiled(run, self._seconds, self._with_lone)
+        return self._compiled(run, room, self._seconds, self._with_lone)
 
     def _look(self, settings: tuple[str | None, str | None]) -> None:
         datefmt, msec_format = settings

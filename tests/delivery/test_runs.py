@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asynclog.captured import LONE_SIZE
 from asynclog.drain import _LONGEST_RUN
 from asynclog.handler import QueueHandler
 from asynclog.listener import QueueListener
@@ -140,11 +141,11 @@ def test_a_record_that_cannot_be_rendered_either_way_costs_itself_and_no_other(m
     one.lane.intake.takes_runs()
     render, take = one.lane.intake._render_run, one.lane.intake.take
 
-    def failing_render(run):
+    def failing_render(run, room):
         assert render is not None
         if run[0]["msg"] == "b":
             raise error
-        return render(run[:1])
+        return render(run[:1], room)
 
     def failing_take(fields, *args):
         if fields["msg"] == "b":
@@ -160,6 +161,40 @@ def test_a_record_that_cannot_be_rendered_either_way_costs_itself_and_no_other(m
     counts = one.check()
     assert counts["dropped"] == {"lane_error": 1}
     assert counts["dropped_levels"] == {"ERROR": 1}
+
+
+_MEMORY = 8 << 20
+
+
+@pytest.mark.parametrize("plain_between", [0, 40])
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [(("x" * 1_000_000, ()), None), (("m", ()), "x" * 1_000_000), (("odd %d %d" + "x" * 1_000_000, (1,)), None)],
+    ids=["long message", "long exception", "one that can't be merged"],
+)
+@pytest.mark.parametrize("level", [logging.INFO, logging.ERROR])
+def test_heavy_records_of_one_run_stay_within_the_lane_s_memory(message, error, level, plain_between):
+    def of_one_run() -> list[dict[str, Any]]:
+        light = [(("m", ()), START, None, level, None)] * plain_between
+        run = _queued([*light, *[(message, START, error, level, None)] * 16, *light])
+        for fields in run:
+            if type(fields["stack_info"]) is list:
+                fields["stack_info"][LONE_SIZE] = RECORD_SIZE + len(error or "")
+        return run
+
+    kept = []
+    for take in (_one_by_one, lambda one, run: one.lane.take_run(run)):
+        one = Stepped(FileSink("unused", formatter=logging.Formatter("%(message)s")), bounds={"max_memory": _MEMORY})
+        run = of_one_run()
+        one.total.accepted += len(run)
+        take(one, run)
+        heaviest = 2_100_000
+        assert one.lane.buffer.memory <= _MEMORY + heaviest
+        counts = one.total.snapshot()
+        assert counts["dropped"]["lane_full"] > 0
+        assert counts["pending"] == len(one.lane.buffer) == one.lane.remaining()
+        kept.append([item_of(rendered).text for rendered in one.lane.buffer.items])
+    assert kept[0] == kept[1]
 
 
 # -- items that are made when they are asked for -----------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import asynclog
 from asynclog.capture.exception import capture_lone
 from asynclog.captured import LONE_SIZE
 from asynclog.plain import RECORD_SIZE
@@ -17,6 +20,7 @@ from asynclog.render.line import MAX_TEXT
 from asynclog.render.run import run_renderer
 from asynclog.testing import MemorySink
 from asynclog.values import item_of
+from tests.conftest import PATIENCE
 
 _PIECES = ["%(message)s", "%(asctime)s", "%(asctime)-30s", "%(asctime).10s", "%(asctime)r", "%(levelname)-8s"]
 _PIECES += ["%(levelname)s", "%(name)s", "%(lineno)05d", "%(msecs)03d", "%(created)f", "%(funcName)s", "%(user)s"]
@@ -174,3 +178,71 @@ def test_a_text_with_its_exception_is_cut_as_any_other():
 )
 def test_other_formats_are_left_to_the_formatter(formatter):
     assert run_renderer(MemorySink(formatter=formatter), lone=True) is None
+
+
+SECRET_OF_THE_APP = "hunter2"  # a module's global, as the frames of an exception can reach it
+_BORROWED = ("exc_info", "exc_text", "stack_info")
+_NAMES = sorted({*vars(made(("m", ()), 1.0, None)), "message", "asctime"})
+
+
+@pytest.mark.parametrize("name", _BORROWED)
+def test_a_format_that_names_what_the_queue_borrows_is_left_to_the_formatter(name):
+    formatter = logging.Formatter(f"%(message)s %({name})-5s")
+    assert run_renderer(MemorySink(formatter=formatter), lone=True) is None
+
+
+def log_some(logger: logging.Logger) -> None:
+    for text in ("short %d", "long %d " + "x" * 400):
+        for number in range(2):
+            logger.info(text, number, extra={"user": "ada"})
+            try:
+                raise ValueError(text)
+            except ValueError:
+                logger.exception(text, number, extra={"user": "ada"})
+
+
+def without_addresses(text: str) -> str:
+    return re.sub("0x[0-9a-f]+", "0x…", text)
+
+
+@pytest.mark.parametrize("style", ["%", "{"])
+@pytest.mark.parametrize("lane", [0, 1])
+@pytest.mark.parametrize("name", _NAMES)
+def test_whatever_attribute_a_format_names_the_file_has_logging_s_own_bytes(tmp_path, logger, name, lane, style):
+    fmt = f"[%({name})s] %(message)s" if style == "%" else f"[{{{name}}}] {{message}}"
+    formatter = logging.Formatter(fmt, style=style)  # type: ignore[arg-type]
+    own, other = logging.StreamHandler(io.StringIO()), tmp_path / "other.log"
+    own.setFormatter(formatter)
+    sinks = [asynclog.FileSink(tmp_path / "it.log", formatter=formatter, encoding="utf-8")]
+    sinks[1 - lane : 1 - lane] = [asynclog.FileSink(other, level=100)]
+    listener = asynclog.QueueListener(asynclog.RecordQueue(), *sinks)
+    handler = asynclog.QueueHandler(listener.queue)
+    handler.door = listener.gate_for([listener.lanes[lane]])
+    logger.addHandler(handler)
+    logger.addHandler(own)  # behind: a traceback that it leaves on the record is for no one else
+    for _ in range(3):  # the first run finds the lane as it was set up, and may go another way
+        log_some(logger)
+        assert listener.flush(PATIENCE)
+    written = (tmp_path / "it.log").read_text(encoding="utf-8")
+    assert SECRET_OF_THE_APP not in written
+    assert without_addresses(written) == without_addresses(own.stream.getvalue())
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_json_file_has_nothing_of_the_queue_s_own(tmp_path, logger, lane):
+    files = [tmp_path / "0.log", tmp_path / "1.log"]
+    listener = asynclog.QueueListener(
+        asynclog.RecordQueue(), *[asynclog.FileSink(file, formatter=asynclog.JSONFormatter()) for file in files]
+    )
+    handler = asynclog.QueueHandler(listener.queue)
+    handler.door = listener.gate_for([listener.lanes[lane]])
+    logger.addHandler(handler)
+    own = logging.StreamHandler(io.StringIO())
+    own.setFormatter(asynclog.JSONFormatter())
+    logger.addHandler(own)
+    for _ in range(2):
+        log_some(logger)
+        assert listener.flush(PATIENCE)
+    written = files[lane].read_text(encoding="utf-8")
+    assert SECRET_OF_THE_APP not in written
+    assert written == own.stream.getvalue()
