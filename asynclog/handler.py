@@ -24,7 +24,7 @@ from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
 from asynclog.queue import RecordQueue
-from asynclog.reentry import enter, leave
+from asynclog.reentry import enter, inside
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
@@ -213,7 +213,10 @@ class QueueHandler(logging.handlers.QueueHandler):
         else:
             return record
         finally:
-            leave(ident)
+            if ident in inside:  # see `asynclog.reentry.enter`
+                inside[ident] -= 1
+                if not inside[ident]:
+                    del inside[ident]
 
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""
@@ -237,7 +240,10 @@ class QueueHandler(logging.handlers.QueueHandler):
             self._count_failure(error)
             return False
         finally:
-            leave(ident)
+            if ident in inside:  # see `asynclog.reentry.enter`
+                inside[ident] -= 1
+                if not inside[ident]:
+                    del inside[ident]
 
     def _accept(self, record: logging.LogRecord) -> Any:
         if self._own_way:

@@ -31,7 +31,7 @@ from asynclog.fork import process_state
 from asynclog.ledger import DELIVERED, DROPPED, Ledger
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
-from asynclog.reentry import enter, inside, leave, waiting
+from asynclog.reentry import enter, inside, waiting
 from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
@@ -167,7 +167,10 @@ class RecordQueue:
             try:
                 self.put_entry(unpack(queued))
             finally:
-                leave(ident)
+                if ident in inside:  # see `asynclog.reentry.enter`
+                    inside[ident] -= 1
+                    if not inside[ident]:
+                        del inside[ident]
             return
         size = RECORD_SIZE + texts
         if len(self.entries) >= self.soft_limit or self.memory + size > self.soft_memory:
@@ -331,8 +334,8 @@ class RecordQueue:
             return False
         if self.sleeping:
             self.wake()
-        waiting.add(ident)
         try:
+            waiting.add(ident)  # in here: after a call a signal's handler may raise
             deadline = time.monotonic() + self.options.block_timeout
             while not self._has_room(size):
                 if time.monotonic() >= deadline:

@@ -3,6 +3,7 @@
 import dis
 import itertools
 import logging
+import subprocess
 import sys
 import threading
 
@@ -15,6 +16,7 @@ from asynclog.capture.gate import Gate, LaneGate
 from asynclog.eviction import SENTINEL
 from asynclog.ledger import DELIVERED
 from asynclog.plain import RECORD_SIZE
+from asynclog.reentry import inside, waiting
 from asynclog.testing import MemorySink
 from asynclog.values import FIRST_BIT, Captured, SharedOutcome, unpack
 from tests.conftest import check_adds_up, wait_until
@@ -78,6 +80,8 @@ def check_account(queue):
     assert counts["pending"] == sum(one is not SENTINEL for one in queue.entries)
     assert sum(counts["dropped"].values()) == sum(counts["dropped_levels"].values())
     check_adds_up(counts)
+    assert not inside
+    assert not waiting
 
 
 PUT = st.tuples(st.sampled_from(sorted(KINDS)), st.sampled_from([logging.INFO, logging.WARNING, logging.ERROR]))
@@ -210,7 +214,14 @@ def signal_points(code):
     return points
 
 
-TRACED = {"asynclog.handler", "asynclog.queue", "asynclog.eviction", "asynclog.ledger", "asynclog.capture.exception"}
+TRACED = {
+    "asynclog.handler",
+    "asynclog.queue",
+    "asynclog.eviction",
+    "asynclog.ledger",
+    "asynclog.reentry",
+    "asynclog.capture.exception",
+}
 
 
 class At:
@@ -338,3 +349,23 @@ def test_under_threads_that_flood_it_and_a_worker_that_drains_it_every_record_is
     assert queue.put_so_far() == queue.gone
     assert len([one for one in sink.records if one.name == "overflow"]) == counts["delivered"]
     handler.listener.stop(20)
+
+
+def test_a_thread_that_counts_as_inside_for_ever_costs_no_record_at_exit(tmp_path):
+    path = tmp_path / "log.txt"
+    script = f"""
+import logging, time, asynclog
+from _thread import get_ident
+from asynclog.reentry import inside
+class Slow(logging.FileHandler):
+    def emit(self, record):
+        time.sleep(0.3)
+        super().emit(record)
+logger = logging.Logger("shop")
+logger.addHandler(asynclog.wrap(Slow({str(path)!r})))
+for number in range(4):
+    logger.error("record %d", number)
+inside[get_ident()] = 1
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert path.read_text().split("\n") == [f"record {n}" for n in range(4)] + [""]
