@@ -181,13 +181,17 @@ class QueueHandler(logging.handlers.QueueHandler):
                 queue.entries.append(fields)
             if queue.sleeping:
                 queue.wake()
-        except Exception as error:  # no gate, several lanes, a foreign queue, a record of an odd shape
+        except BaseException as error:  # no gate, several lanes, a foreign queue, a record of an odd shape
             if counted:
-                # It has its place or its outcome. What a signal's handler raised is the app's.
+                # It has its place or its outcome. What a signal's handler raised is the app's, and may have
+                # come before anybody was woken.
+                queue.wake_if_asleep()
                 if not isinstance(error, MemoryError):
                     raise
                 self._count_failure(error)
                 return False
+            if not isinstance(error, Exception):
+                raise
         else:
             return record
         # Not up there, where the app's own code would find our exception to be the one that is handled.

@@ -157,8 +157,12 @@ class RecordQueue:
         # From the account to the append nothing lets a signal's handler in that might raise, as in `_refuse`.
         self.account(size - RECORD_SIZE)
         self.left -= 1
-        self.entries.append(entry)
-        self._let_know()
+        try:
+            self.entries.append(entry)
+            self._let_know()
+        except BaseException:
+            self.wake_if_asleep()
+            raise
 
     def put_group(self, entries: list[Entry]) -> None:
         """Accept one record that was captured in several entries: all of them, or none.
@@ -173,8 +177,12 @@ class RecordQueue:
         self.account(size - number * RECORD_SIZE)
         self.left -= number
         self._granted -= more
-        append(entries)
-        self._let_know()
+        try:
+            append(entries)
+            self._let_know()
+        except BaseException:
+            self.wake_if_asleep()
+            raise
 
     def put_scarce(self, queued: dict[str, Any], texts: int = 0) -> None:
         """Accept a record of the fast path that finds little room.
@@ -244,6 +252,11 @@ class RecordQueue:
         if self._gave_up:
             self._let_worker_in()
 
+    def wake_if_asleep(self) -> None:
+        """Ring for a record that may be in the queue, though an exception from outside cut its call short."""
+        if self.sleeping:
+            self.wake()
+
     def wake(self) -> None:
         """Ring once for a burst: whoever finds `sleeping` set clears it.
 
@@ -254,8 +267,12 @@ class RecordQueue:
         if self.on_wake is not None:
             try:
                 self.on_wake()
-            except BaseException as error:  # the next put tries again; a ring too many harms nobody
-                self.sleeping = True
+            except BaseException as error:
+                # Of a signal's handler, perhaps, before anybody was woken: a ring too many harms nobody.
+                try:
+                    self.on_wake()
+                except BaseException:  # the next put tries again
+                    self.sleeping = True
                 if not isinstance(error, Exception):
                     raise
                 self.note("wake_error", f"the worker could not be woken: {type(error).__name__}: {error}")

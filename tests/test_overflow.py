@@ -387,6 +387,58 @@ def test_an_interrupted_call_that_found_room_leaves_every_count_exact(kind):
     assert turn > 2
 
 
+@pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt])
+@pytest.mark.parametrize("scarce", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "exception", "mutable", "several", "group"])
+def test_nothing_is_queued_that_nobody_is_woken_for_wherever_a_signals_handler_raises(kind, scarce, error):
+    def log(handler, logger):
+        put(handler, logger, kind, logging.ERROR, 64)
+
+    def cut_short():
+        raise error
+
+    woken = False
+    interrupt(1_000_000, raises, lambda: log(*(on_the_brink(LEVELS) if scarce else filled(64))))
+    for turn in itertools.count():
+        handler, logger = on_the_brink(LEVELS) if scarce else filled(64)
+        queue, rings = handler.queue, []
+        queue.on_wake = lambda rings=rings: rings.append(1)
+        queue.sleeping = True
+        try:
+            some = interrupt(turn, cut_short, lambda handler=handler, logger=logger: log(handler, logger))
+        except KeyboardInterrupt:
+            some = True
+        if 64 in numbers(queue):
+            woken = True
+            assert rings
+            assert not queue.sleeping
+        check_account(queue)
+        if not some:
+            break
+    assert woken
+    assert turn > 2
+
+
+@pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt])
+def test_a_ring_that_a_signals_handler_cuts_short_is_rung_again(error):
+    handler, logger = filled(64)
+    rings = []
+
+    def ring():
+        rings.append(1)
+        if len(rings) == 1:
+            raise error
+
+    handler.queue.on_wake = ring
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            logger.error("%d", 1)
+    else:
+        logger.error("%d", 1)
+    assert len(rings) == 2
+    assert not handler.queue.sleeping
+
+
 @pytest.mark.parametrize("kind", ["plain", "exception"])
 def test_a_signals_handler_that_logs_in_the_middle_of_it_loses_nothing(kind):
     for turn in turns(kind, levels := [logging.ERROR, logging.WARNING]):
