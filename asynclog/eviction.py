@@ -97,8 +97,9 @@ class Eviction:
             dropped[REASON] += records
             dropped_levels[level] += records
         while self._several:
-            # Counted in several steps: at worst one is pending for ever, rather than counted twice.
-            queue.drop(self._several.pop(), REASON)
+            # It is counted in one stretch, and nothing comes in between as a function in Python returns.
+            queue.drop(self._several[-1], REASON)
+            del self._several[-1]
 
     def _add_up(self) -> None:
         taken = self.taken

@@ -24,7 +24,7 @@ from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
 from asynclog.queue import RecordQueue
-from asynclog.reentry import enter, leave
+from asynclog.reentry import enter, inside
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
 
@@ -181,13 +181,17 @@ class QueueHandler(logging.handlers.QueueHandler):
                 queue.entries.append(fields)
             if queue.sleeping:
                 queue.wake()
-        except Exception as error:  # no gate, several lanes, a foreign queue, a record of an odd shape
+        except BaseException as error:  # no gate, several lanes, a foreign queue, a record of an odd shape
             if counted:
-                # It has its place or its outcome. What a signal's handler raised is the app's.
+                # It has its place or its outcome. What a signal's handler raised is the app's, and may have
+                # come before anybody was woken.
+                queue.wake_if_asleep()
                 if not isinstance(error, MemoryError):
                     raise
                 self._count_failure(error)
                 return False
+            if not isinstance(error, Exception):
+                raise
         else:
             return record
         # Not up there, where the app's own code would find our exception to be the one that is handled.
@@ -213,7 +217,10 @@ class QueueHandler(logging.handlers.QueueHandler):
         else:
             return record
         finally:
-            leave(ident)
+            if ident in inside:  # see `asynclog.reentry.enter`
+                inside[ident] -= 1
+                if not inside[ident]:
+                    del inside[ident]
 
     def _carefully(self, record: logging.LogRecord) -> Any:
         """Accept a record that is out of the ordinary in any way."""
@@ -237,7 +244,10 @@ class QueueHandler(logging.handlers.QueueHandler):
             self._count_failure(error)
             return False
         finally:
-            leave(ident)
+            if ident in inside:  # see `asynclog.reentry.enter`
+                inside[ident] -= 1
+                if not inside[ident]:
+                    del inside[ident]
 
     def _accept(self, record: logging.LogRecord) -> Any:
         if self._own_way:

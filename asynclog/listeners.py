@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import weakref
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from asynclog import checks
 from asynclog import worker as worker_module
 from asynclog.flushing import may_wait
 from asynclog.ledger import add_up
+from asynclog.reentry import inside
 from asynclog.worker import worker
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ def stats() -> dict[str, Any]:
 def _finish() -> None:
     """Deliver what is left at the interpreter's end; called by the worker's exit function."""
     now = time.monotonic()
+    # Nobody is inside a logging call as the interpreter ends: where something had this thread count as if
+    # it were, that may not cost the records.
+    inside.pop(get_ident(), None)
     listeners = all_listeners()
     for one in listeners:
         if not one.lifecycle.is_done():

@@ -31,7 +31,7 @@ from asynclog.fork import process_state
 from asynclog.ledger import DELIVERED, DROPPED, Ledger
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
-from asynclog.reentry import enter, inside, leave, waiting
+from asynclog.reentry import enter, inside, waiting
 from asynclog.render.rebuild import rebuild
 from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
 
@@ -151,8 +151,38 @@ class RecordQueue:
 
     def put_entry(self, entry: Entry) -> None:
         """Accept one captured record, by the overflow policy if there is little room."""
-        self._granted += 1
-        self._append(entry)
+        fields, _, size, _ = entry
+        if not self._admits(fields["levelno"], size):
+            return
+        # From the account to the append nothing lets a signal's handler in that might raise, as in `_refuse`.
+        self.account(size - RECORD_SIZE)
+        self.left -= 1
+        try:
+            self.entries.append(entry)
+            self._let_know()
+        except BaseException:
+            self.wake_if_asleep()
+            raise
+
+    def put_group(self, entries: list[Entry]) -> None:
+        """Accept one record that was captured in several entries: all of them, or none.
+
+        One for another would leave lanes that never settle it where a signal's handler raises halfway.
+        """
+        number = len(entries)
+        size = sum(entry[2] for entry in entries)
+        if not self._admits(entries[0][0]["levelno"], size, number):
+            return
+        append, more = self.entries.extend, number - 1
+        self.account(size - number * RECORD_SIZE)
+        self.left -= number
+        self._granted -= more
+        try:
+            append(entries)
+            self._let_know()
+        except BaseException:
+            self.wake_if_asleep()
+            raise
 
     def put_scarce(self, queued: dict[str, Any], texts: int = 0) -> None:
         """Accept a record of the fast path that finds little room.
@@ -167,22 +197,18 @@ class RecordQueue:
             try:
                 self.put_entry(unpack(queued))
             finally:
-                leave(ident)
+                if ident in inside:  # see `asynclog.reentry.enter`
+                    inside[ident] -= 1
+                    if not inside[ident]:
+                        del inside[ident]
             return
-        size = RECORD_SIZE + texts
-        if len(self.entries) >= self.soft_limit or self.memory + size > self.soft_memory:
-            levelno = queued["levelno"]
-            if levelno < logging.WARNING or (not self._has_room(size) and not self._drop_oldest(size)):
-                self._refuse(levelno)
-                return
+        if not self._admits(queued["levelno"], RECORD_SIZE + texts):
+            return
         if texts:
             self.account(texts)
         self.left -= 1
         self.entries.append(queued)
-        if self.sleeping:
-            self.wake()
-        if self._gave_up:
-            self._let_worker_in()
+        self._let_know()
 
     def refuses(self, levelno: int) -> bool:
         """Refuse, and count, a record for which there is no room whatever it brings along.
@@ -197,16 +223,16 @@ class RecordQueue:
         self._refuse(levelno)
         return True
 
-    def _refuse(self, levelno: int) -> None:
+    def _refuse(self, levelno: int, reason: str = REASON) -> None:
         """Accept a record and drop it at once."""
         level, ledger = int(levelno), self.ledger
-        ledger.expect(REASON, level)
+        ledger.expect(reason, level)
         dropped, levels = ledger.dropped, ledger.dropped_levels
         # In one stretch, without a call: a signal's handler that raises finds it counted, or not at all.
         self._granted += 1
-        dropped[REASON] += 1
+        dropped[reason] += 1
         levels[level] += 1
-        if not dropped[REASON] % _MOST_AT_ONCE:
+        if not dropped[reason] % _MOST_AT_ONCE:
             self._let_worker_in()
 
     def _let_worker_in(self) -> None:
@@ -219,30 +245,17 @@ class RecordQueue:
         if self.on_full is not None:
             self.on_full()
 
-    def put_group(self, entries: list[Entry]) -> None:
-        """Accept one record that was captured in several entries."""
-        self._granted += 1
-        for index, entry in enumerate(entries):
-            try:
-                self._append(entry)
-            except BaseException:  # that one has its outcome; those after it never come
-                for later in entries[index + 1 :]:
-                    self.drop(later, "interrupted")
-                raise
-
-    def _append(self, entry: Entry) -> None:
-        size = entry[2]
-        waiting = len(self.entries)
-        memory = self.memory + size
-        if (waiting >= self.soft_limit or memory > self.soft_memory) and not self._make_room(entry):
-            return
-        self.account(size - RECORD_SIZE)
-        self.grant(-1)
-        self.entries.append(entry)
+    def _let_know(self) -> None:
+        """Tell whoever has to know that a record came, which has its place by now."""
         if self.sleeping:
             self.wake()
         if self._gave_up:
             self._let_worker_in()
+
+    def wake_if_asleep(self) -> None:
+        """Ring for a record that may be in the queue, though an exception from outside cut its call short."""
+        if self.sleeping:
+            self.wake()
 
     def wake(self) -> None:
         """Ring once for a burst: whoever finds `sleeping` set clears it.
@@ -254,8 +267,12 @@ class RecordQueue:
         if self.on_wake is not None:
             try:
                 self.on_wake()
-            except BaseException as error:  # the next put tries again; a ring too many harms nobody
-                self.sleeping = True
+            except BaseException as error:
+                # Of a signal's handler, perhaps, before anybody was woken: a ring too many harms nobody.
+                try:
+                    self.on_wake()
+                except BaseException:  # the next put tries again
+                    self.sleeping = True
                 if not isinstance(error, Exception):
                     raise
                 self.note("wake_error", f"the worker could not be woken: {type(error).__name__}: {error}")
@@ -284,28 +301,30 @@ class RecordQueue:
         room = self._most_room - _ALL if self._is_tight else self._most_room
         return room + self.gone - self.left
 
-    def _make_room(self, entry: Entry) -> bool:
-        """Apply the overflow policy to a record that finds the queue nearly full."""
-        fields, _, size, _ = entry
-        if fields["levelno"] < logging.WARNING:
-            self.drop(entry, "queue_full")
-            return False
-        if self._has_room(size):
-            return True
-        if self._blocks:
-            try:
-                if self._wait_for_room(size):
-                    return True
-            except BaseException:  # a signal handler's, or a greenlet's timeout: it passes, and is counted
-                self.drop(entry, "interrupted")
-                raise
-        if not self._drop_oldest(size):
-            self.drop(entry, "queue_full")
-            return False
-        return True
+    def _admits(self, levelno: int, size: int, entries: int = 1) -> bool:
+        """Make room for a record, by the overflow policy if there is little; where there is none, refuse it.
 
-    def _drop_oldest(self, size: int) -> bool:
-        """Make room for so many bytes at the cost of the oldest, if that is the policy.
+        What an exception cuts short in here was never accepted, but for one that had to wait.
+        """
+        if len(self.entries) + entries <= self.soft_limit and self.memory + size <= self.soft_memory:
+            return True
+        if levelno >= logging.WARNING:
+            if self._has_room(size, entries):
+                return True
+            if self._blocks:
+                try:
+                    if self._wait_for_room(size, entries):
+                        return True
+                except BaseException:  # a signal handler's, or a greenlet's timeout: it passes, and is counted
+                    self._refuse(levelno, "interrupted")
+                    raise
+            elif self._drop_oldest(size, entries):
+                return True
+        self._refuse(levelno)
+        return False
+
+    def _drop_oldest(self, size: int, number: int) -> bool:
+        """Make room for so many bytes, and entries, at the cost of the oldest, if that is the policy.
 
         A run of them goes at once, so that the next calls find room: of a default queue's 10,000 the
         newest 9,936 stay.
@@ -313,17 +332,19 @@ class RecordQueue:
         if not self._drops_oldest or size > self.options.max_memory:
             return False
         entries = self.entries
-        while not self._has_room(size):
+        while not self._has_room(size, number):
             if not Eviction().run(entries, min(len(entries) // _SHARE, _MOST_AT_ONCE) or 1, self):
                 break
             self._gave_up = True
         return True
 
-    def _has_room(self, size: int) -> bool:
+    def _has_room(self, size: int, number: int = 1) -> bool:
         memory = self.memory + size
-        return len(self.entries) < self.options.maxsize and memory <= self.options.max_memory
+        # A queue that holds fewer than belong to one record takes them when it is empty.
+        room = max(self.options.maxsize - number, 0)
+        return len(self.entries) <= room and memory <= self.options.max_memory
 
-    def _wait_for_room(self, size: int) -> bool:
+    def _wait_for_room(self, size: int, number: int) -> bool:
         """Poll for room; never where waiting could wait for itself."""
         ident = get_ident()
         # A depth of 1 is the logging call itself; a depth of 2 is one inside another.
@@ -331,10 +352,10 @@ class RecordQueue:
             return False
         if self.sleeping:
             self.wake()
-        waiting.add(ident)
         try:
+            waiting.add(ident)  # in here: after a call a signal's handler may raise
             deadline = time.monotonic() + self.options.block_timeout
-            while not self._has_room(size):
+            while not self._has_room(size, number):
                 if time.monotonic() >= deadline:
                     return False
                 time.sleep(_POLL)  # under gevent the patched sleep, which lets others run
@@ -345,12 +366,22 @@ class RecordQueue:
     def drop(self, entry: Entry, reason: str) -> None:
         """Count a record as dropped, in as many lanes as it was for."""
         fields, mask, _, carried = entry
-        levelno = fields.get("levelno", 0)
+        level, lanes, ledger = int(fields.get("levelno", 0)), mask.bit_count(), self.ledger
         shared = carried.shared if isinstance(carried, Captured) else None
-        if shared is None:
-            self.ledger.settle(DROPPED, 1, reason, levelno)
-        else:
-            self.ledger.settle_shared(shared, DROPPED, mask.bit_count(), reason, levelno)
+        if shared is not None:
+            if shared.worst < DROPPED:  # there is no worse one: whoever comes last counts it
+                shared.worst = DROPPED
+                shared.reason = reason
+            reason = shared.reason
+        ledger.expect(reason, level)
+        dropped, levels = ledger.dropped, ledger.dropped_levels
+        # In one stretch, as in `_refuse`.
+        if shared is not None:
+            shared.left -= lanes
+            if shared.left != 0:
+                return
+        dropped[reason] += 1
+        levels[level] += 1
 
     # -- taking: on the worker -----------------------------------------------------------------
 

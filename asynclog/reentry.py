@@ -14,19 +14,21 @@ waiting: set[int] = set()
 
 
 def enter() -> int:
-    """Note that this thread is in asynclog's slow path; return what `leave` takes."""
+    """Note that this thread is in asynclog's slow path; return what the way out takes.
+
+    Every way out has these lines in its ``finally``, and no function for them: at the start of one
+    a signal's handler may raise, and the thread would count as inside for ever. In here it may, at
+    the start and after the calls, but not from the store on, up to the caller's ``try``.
+    ::
+
+        if ident in inside:
+            inside[ident] -= 1
+            if not inside[ident]:
+                del inside[ident]
+    """
     ident = get_ident()
     inside[ident] = inside.get(ident, 0) + 1
     return ident
-
-
-def leave(ident: int) -> None:
-    """Note that a thread has left it."""
-    depth = inside.get(ident, 1) - 1
-    if depth:
-        inside[ident] = depth
-    else:
-        inside.pop(ident, None)
 
 
 class _Reentry:

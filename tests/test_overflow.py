@@ -3,6 +3,7 @@
 import dis
 import itertools
 import logging
+import subprocess
 import sys
 import threading
 
@@ -15,6 +16,7 @@ from asynclog.capture.gate import Gate, LaneGate
 from asynclog.eviction import SENTINEL
 from asynclog.ledger import DELIVERED
 from asynclog.plain import RECORD_SIZE
+from asynclog.reentry import inside, waiting
 from asynclog.testing import MemorySink
 from asynclog.values import FIRST_BIT, Captured, SharedOutcome, unpack
 from tests.conftest import check_adds_up, wait_until
@@ -44,12 +46,56 @@ def log_exception(logger, level, number):
         logger.log(level, "%d", number, exc_info=True)
 
 
+def log_cause(logger, level, number):
+    try:
+        try:
+            fail(number % 4)
+        except ValueError as error:
+            raise KeyError(number) from error
+    except KeyError:
+        logger.log(level, "%d", number, exc_info=True)
+
+
 KINDS = {
     "plain": lambda logger, level, number: logger.log(level, "%d", number),
     "long": lambda logger, level, number: logger.log(level, "%d %s", number, "x" * 3_000),
     "mutable": lambda logger, level, number: logger.log(level, "%d %s", number, Text()),
     "exception": log_exception,
+    "cause": log_cause,
 }
+
+
+class Marks(logging.Filter):
+    """Changes each record for the lanes behind it, so that it is captured once for each lane."""
+
+    def filter(self, record):
+        record.mark = object()
+        return True
+
+
+def lanes(*, filters):
+    """Return a gate of two lanes, both with the same record or each with its own."""
+    sinks = MemorySink(), MemorySink()
+    if filters:
+        sinks[1].addFilter(Marks())
+    return Gate(
+        [LaneGate(FIRST_BIT << n, sink, runs_user_code=False, wants_live=False) for n, sink in enumerate(sinks)]
+    )
+
+
+# What one of these is for: the gate it goes through.
+GATES = {"several": lambda: lanes(filters=False), "group": lambda: lanes(filters=True)}
+
+
+def put(handler, logger, kind, level, number):
+    """Log one of a kind, or a plain one for several lanes."""
+    before = handler.queue.gate
+    if kind in GATES:
+        handler.queue.gate = GATES[kind]()
+    try:
+        KINDS[kind if kind in KINDS else "plain"](logger, level, number)
+    finally:
+        handler.queue.gate = before
 
 
 def filled(maxsize=100, **options):
@@ -72,10 +118,17 @@ def numbers(queue):
 def check_account(queue):
     """Check that all numbers say what waits."""
     sizes = [unpack(dict(one) if type(one) is dict else one)[2] for one in queue.entries]
+    assert queue.texts == sum(sizes) - len(sizes) * RECORD_SIZE
     assert queue.memory == sum(sizes)
     assert queue.put_so_far() - queue.gone == len(sizes)
     counts = queue.ledger.snapshot()
-    assert counts["pending"] == sum(one is not SENTINEL for one in queue.entries)
+    # One that was captured once for each lane is one record.
+    carried = [one[3] for one in queue.entries if type(one) is tuple]
+    shared = [id(one.shared) for one in carried if isinstance(one, Captured) and one.shared is not None]
+    sentinels = sum(one is SENTINEL for one in queue.entries)
+    assert counts["pending"] == len(sizes) - sentinels - len(shared) + len(set(shared))
+    assert not inside
+    assert not waiting
     assert sum(counts["dropped"].values()) == sum(counts["dropped_levels"].values())
     check_adds_up(counts)
 
@@ -180,15 +233,13 @@ def test_what_is_refused_anyway_is_refused_before_its_exception_is_asked_for_its
 
 def test_evicted_records_for_several_lanes_settle_in_each():
     queue = asynclog.RecordQueue(maxsize=32)
-    shared = SharedOutcome(2)
+    shared, entries = SharedOutcome(2), []
     for bit in (1, 2):
         captured = Captured()
         captured.shared = shared
         fields = dict(logging.LogRecord("shop", 40, "shop.py", 1, "m", (), None).__dict__)
-        queue.put_group([(fields, bit, 1024, captured)] if bit == 1 else [])
-        if bit == 2:
-            queue.ledger.accepted -= 1  # the empty group above
-            queue._append((fields, bit, 1024, captured))
+        entries.append((fields, bit, 1024, captured))
+    queue.put_group(entries)
     for number in range(60):
         queue.put_nowait(logging.LogRecord("shop", 40, "shop.py", 1, "%d", (number,), None))
     counts = queue.ledger.snapshot()
@@ -201,16 +252,28 @@ def test_evicted_records_for_several_lanes_settle_in_each():
 
 
 def signal_points(code):
-    """Return where in a code object CPython may look for signals: its start, after a call, where a loop turns."""
-    points, after = set(), False
+    """Return where in a code object CPython may look for signals: its start, after a call, where a loop turns.
+
+    Each with the instruction that has to be the one before, and None for a loop's.
+    """
+    points, before = {}, None
     for one in dis.get_instructions(code):
-        if after or one.opname == "JUMP_BACKWARD":
-            points.add(one.offset)
-        after = one.opname.startswith(("CALL", "RESUME"))
+        if one.opname == "JUMP_BACKWARD":
+            points[one.offset] = None
+        elif before is not None and before.opname.startswith(("CALL", "RESUME")):
+            points[one.offset] = before.offset
+        before = one
     return points
 
 
-TRACED = {"asynclog.handler", "asynclog.queue", "asynclog.eviction", "asynclog.ledger", "asynclog.capture.exception"}
+TRACED = {
+    "asynclog.handler",
+    "asynclog.queue",
+    "asynclog.eviction",
+    "asynclog.ledger",
+    "asynclog.reentry",
+    "asynclog.capture.exception",
+}
 
 
 class At:
@@ -220,6 +283,7 @@ class At:
         self.turn = turn
         self.do = do
         self.points = {}
+        self.before = {}
         self.done = False
         self.returned = False
 
@@ -235,7 +299,9 @@ class At:
             points = self.points.get(frame.f_code)
             if points is None:
                 points = self.points[frame.f_code] = signal_points(frame.f_code)
-            if frame.f_lasti in points and not returned:
+            at, before = frame.f_lasti, self.before.get(frame)
+            self.before[frame] = at
+            if at in points and points[at] in (None, before) and not returned:
                 self.turn -= 1
                 if self.turn < 0 and not self.done:
                     self.done = True
@@ -262,36 +328,115 @@ def raises():
     raise Interrupted
 
 
-def turns(kind, levels):
+def turns(kind, levels, **options):
     """Count the turns of `interrupt`, after one that comes to nothing: 3.12 tells of no opcodes the first time."""
-    _, logger = on_the_brink(levels)
-    interrupt(1_000_000, raises, lambda: KINDS[kind](logger, logging.ERROR, 64))
+    handler, logger = on_the_brink(levels, **options)
+    interrupt(1_000_000, raises, lambda: put(handler, logger, kind, logging.ERROR, 64))
     return itertools.count()
 
 
-def on_the_brink(levels):
+def on_the_brink(levels, **options):
     """Return a handler whose next call has to give something up."""
-    handler, logger = filled(64)
-    for number in range(64):
-        KINDS[("plain", "exception", "mutable")[number % 3]](logger, levels[number % len(levels)], number)
+    handler, logger = filled(64, **options)
+    put(handler, logger, "group", logging.ERROR, 0)  # two entries
+    for number in range(1, 63):
+        put(handler, logger, ("plain", "exception", "mutable")[number % 3], levels[number % len(levels)], number)
     check_account(handler.queue)
     assert len(handler.queue.entries) == 64
     return handler, logger
 
 
-@pytest.mark.parametrize("kind", ["plain", "exception"])
-@pytest.mark.parametrize("levels", [[logging.ERROR], [logging.ERROR, logging.WARNING, 35]])
-def test_an_exception_out_of_a_signals_handler_anywhere_leaves_every_count_exact(kind, levels):
-    for turn in turns(kind, levels):
-        handler, logger = on_the_brink(levels)
-        some = interrupt(turn, raises, lambda logger=logger: KINDS[kind](logger, logging.ERROR, 64))
+LEVELS = [logging.ERROR, logging.WARNING, 35]
+
+
+@pytest.mark.parametrize("levels", [LEVELS[:1], LEVELS])
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block:0.00001"])
+@pytest.mark.parametrize("kind", ["plain", "long", "exception", "cause", "mutable", "several", "group"])
+def test_an_exception_out_of_a_signals_handler_anywhere_leaves_every_count_exact(kind, overflow, levels):
+    for turn in turns(kind, levels, overflow=overflow):
+        handler, logger = on_the_brink(levels, overflow=overflow)
+        gate = handler.queue.gate
+        some = interrupt(
+            turn,
+            raises,
+            lambda handler=handler, logger=logger: put(handler, logger, kind, logging.ERROR, 64),
+        )
+        assert handler.queue.gate is gate
         check_account(handler.queue)
         left = numbers(handler.queue)
-        assert left == sorted(set(left))
-        assert handler.queue.ledger.snapshot()["accepted"] in (64, 65)
+        assert left == sorted(left)
+        assert left.count(64) in ((0, 2) if kind == "group" else (0, 1))
+        assert handler.queue.ledger.snapshot()["accepted"] in (63, 64)
         if not some:
             break
     assert turn > 10, "there was something to interrupt"
+
+
+@pytest.mark.parametrize("kind", ["plain", "long", "exception", "mutable", "several", "group"])
+def test_an_interrupted_call_that_found_room_leaves_every_count_exact(kind):
+    for turn in turns(kind, LEVELS):
+        handler, logger = filled(64)
+        some = interrupt(
+            turn,
+            raises,
+            lambda handler=handler, logger=logger: put(handler, logger, kind, logging.ERROR, 64),
+        )
+        check_account(handler.queue)
+        if not some:
+            break
+    assert turn > 2
+
+
+@pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt])
+@pytest.mark.parametrize("scarce", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "exception", "mutable", "several", "group"])
+def test_nothing_is_queued_that_nobody_is_woken_for_wherever_a_signals_handler_raises(kind, scarce, error):
+    def log(handler, logger):
+        put(handler, logger, kind, logging.ERROR, 64)
+
+    def cut_short():
+        raise error
+
+    woken = False
+    interrupt(1_000_000, raises, lambda: log(*(on_the_brink(LEVELS) if scarce else filled(64))))
+    for turn in itertools.count():
+        handler, logger = on_the_brink(LEVELS) if scarce else filled(64)
+        queue, rings = handler.queue, []
+        queue.on_wake = lambda rings=rings: rings.append(1)
+        queue.sleeping = True
+        try:
+            some = interrupt(turn, cut_short, lambda handler=handler, logger=logger: log(handler, logger))
+        except KeyboardInterrupt:
+            some = True
+        if 64 in numbers(queue):
+            woken = True
+            assert rings
+            assert not queue.sleeping
+        check_account(queue)
+        if not some:
+            break
+    assert woken
+    assert turn > 2
+
+
+@pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt])
+def test_a_ring_that_a_signals_handler_cuts_short_is_rung_again(error):
+    handler, logger = filled(64)
+    rings = []
+
+    def ring():
+        rings.append(1)
+        if len(rings) == 1:
+            raise error
+
+    handler.queue.on_wake = ring
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            logger.error("%d", 1)
+    else:
+        logger.error("%d", 1)
+    assert len(rings) == 2
+    assert not handler.queue.sleeping
 
 
 @pytest.mark.parametrize("kind", ["plain", "exception"])
@@ -304,7 +449,7 @@ def test_a_signals_handler_that_logs_in_the_middle_of_it_loses_nothing(kind):
         assert len(handler.queue.entries) <= 64 + 1, "bounded within one for each that puts at the same instant"
         left = numbers(handler.queue)
         assert 64 in left
-        assert handler.queue.ledger.snapshot()["accepted"] == 65 + 3 * some
+        assert handler.queue.ledger.snapshot()["accepted"] == 64 + 3 * some
         if not some:
             break
     assert turn > 10
@@ -338,3 +483,23 @@ def test_under_threads_that_flood_it_and_a_worker_that_drains_it_every_record_is
     assert queue.put_so_far() == queue.gone
     assert len([one for one in sink.records if one.name == "overflow"]) == counts["delivered"]
     handler.listener.stop(20)
+
+
+def test_a_thread_that_counts_as_inside_for_ever_costs_no_record_at_exit(tmp_path):
+    path = tmp_path / "log.txt"
+    script = f"""
+import logging, time, asynclog
+from _thread import get_ident
+from asynclog.reentry import inside
+class Slow(logging.FileHandler):
+    def emit(self, record):
+        time.sleep(0.3)
+        super().emit(record)
+logger = logging.Logger("shop")
+logger.addHandler(asynclog.wrap(Slow({str(path)!r})))
+for number in range(4):
+    logger.error("record %d", number)
+inside[get_ident()] = 1
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert path.read_text().split("\n") == [f"record {n}" for n in range(4)] + [""]

@@ -14,11 +14,9 @@ import pytest
 import asynclog
 from asynclog.eviction import SENTINEL
 from asynclog.fork import process_state
-from asynclog.ledger import DELIVERED
-from asynclog.plain import RECORD_SIZE
 from asynclog.reentry import inside
 from asynclog.testing import MemorySink
-from asynclog.values import Captured, SharedOutcome, texts_size
+from asynclog.values import texts_size
 from tests.conftest import check_adds_up, wait_until
 
 
@@ -436,32 +434,6 @@ def test_entries_of_different_lanes_never_share_a_run():
         runs.append([queued["exc_info"] for queued in run])
     assert runs == [[None], [2, 2], [None, None], [4]]
     assert queue.put_so_far() == queue.gone == 6
-
-
-def test_a_record_for_several_lanes_that_is_interrupted_halfway_is_not_pending_for_ever(monkeypatch):
-    queue = asynclog.RecordQueue()
-    shared = SharedOutcome(3)
-    entries = []
-    for bit in (1, 2, 4):
-        captured = Captured()
-        captured.shared = shared
-        entries.append((dict(record().__dict__), bit, RECORD_SIZE, captured))
-    append = queue._append
-
-    def interrupted(entry):
-        if entry[1] == 2:
-            queue.drop(entry, "interrupted")
-            raise TimeoutError("a signal's handler")
-        append(entry)
-
-    monkeypatch.setattr(queue, "_append", interrupted)
-    with pytest.raises(TimeoutError):
-        queue.put_group(entries)
-    assert [queued[1] for queued in queue.entries] == [1]
-    assert queue.pending() == 1
-    queue.ledger.settle_shared(shared, DELIVERED, 1, "", 40)
-    assert queue.pending() == 0
-    assert queue.ledger.snapshot()["dropped"] == {"interrupted": 1}
 
 
 # -- runs --------------------------------------------------------------------------------------------
