@@ -372,7 +372,8 @@ class RecordQueue:
             if shared.worst < DROPPED:  # there is no worse one: whoever comes last counts it
                 shared.worst = DROPPED
                 shared.reason = reason
-            reason = shared.reason
+                shared.level = level
+            reason, level = shared.reason, shared.level
         ledger.expect(reason, level)
         dropped, levels = ledger.dropped, ledger.dropped_levels
         # In one stretch, as in `_refuse`.
