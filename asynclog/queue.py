@@ -15,25 +15,22 @@ import collections
 import contextlib
 import logging
 import os
-import queue as stdlib_queue
 import time
 from _thread import get_ident
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
-from asynclog import checks, threads
+from asynclog import threads
 from asynclog.capture.gate import Gate
-from asynclog.capture.record import capture_for_all
-from asynclog.errors import QueueEmptyError
-from asynclog.eviction import REASON, SENTINEL, Eviction
+from asynclog.eviction import REASON, Eviction
 from asynclog.fork import process_state
-from asynclog.ledger import DELIVERED, DROPPED, Ledger
+from asynclog.ledger import DROPPED, Ledger
 from asynclog.options import QueueOptions
 from asynclog.plain import RECORD_SIZE
+from asynclog.queue_face import QueueFace
 from asynclog.reentry import enter, inside, waiting
-from asynclog.render.rebuild import rebuild
-from asynclog.values import Captured, Entry, Queued, in_full, texts_size, unpack
+from asynclog.values import Captured, Entry, Queued, texts_size, unpack
 
 _POLL = 0.002
 # More than any queue holds.
@@ -66,11 +63,7 @@ class _QueueLedger(Ledger):
         queue._granted = queue.left + accepted
 
 
-class _EmptyError(QueueEmptyError, stdlib_queue.Empty):
-    """No record came in time."""
-
-
-class RecordQueue:
+class RecordQueue(QueueFace):
     """A bounded queue of log records that never blocks the caller unless asked to.
 
     Args:
@@ -218,7 +211,7 @@ class RecordQueue:
         if levelno < logging.WARNING:
             if len(self.entries) < self.soft_limit and self.memory + RECORD_SIZE <= self.soft_memory:
                 return False
-        elif not self.drops_newest or self._has_room(RECORD_SIZE):
+        elif not self.drops_newest or self.has_room(RECORD_SIZE):
             return False
         self._refuse(levelno)
         return True
@@ -309,7 +302,7 @@ class RecordQueue:
         if len(self.entries) + entries <= self.soft_limit and self.memory + size <= self.soft_memory:
             return True
         if levelno >= logging.WARNING:
-            if self._has_room(size, entries):
+            if self.has_room(size, entries):
                 return True
             if self._blocks:
                 try:
@@ -332,13 +325,14 @@ class RecordQueue:
         if not self._drops_oldest or size > self.options.max_memory:
             return False
         entries = self.entries
-        while not self._has_room(size, number):
+        while not self.has_room(size, number):
             if not Eviction().run(entries, min(len(entries) // _SHARE, _MOST_AT_ONCE) or 1, self):
                 break
             self._gave_up = True
         return True
 
-    def _has_room(self, size: int, number: int = 1) -> bool:
+    def has_room(self, size: int, number: int = 1) -> bool:
+        """Say whether so many bytes and entries are within the bounds."""
         memory = self.memory + size
         # A queue that holds fewer than belong to one record takes them when it is empty.
         room = max(self.options.maxsize - number, 0)
@@ -355,7 +349,7 @@ class RecordQueue:
         try:
             waiting.add(ident)  # in here: after a call a signal's handler may raise
             deadline = time.monotonic() + self.options.block_timeout
-            while not self._has_room(size, number):
+            while not self.has_room(size, number):
                 if time.monotonic() >= deadline:
                     return False
                 time.sleep(_POLL)  # under gevent the patched sleep, which lets others run
@@ -447,80 +441,6 @@ class RecordQueue:
         self._sentinels_taken = 0
         self.pid = os.getpid()
         self.sleeping = True
-
-    # -- the face of queue.Queue, which dictConfig and the standard QueueListener ask for ---------
-
-    @property
-    def maxsize(self) -> int:
-        """Records that may wait."""
-        return self.options.maxsize
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Accept a record; the overflow policy decides, never ``block`` or ``timeout``."""
-        self.put_nowait(item)
-
-    def put_nowait(self, item: Any) -> None:
-        """Accept a record, or a sentinel of the standard listener's."""
-        if isinstance(item, logging.LogRecord):
-            self.put_entry(capture_for_all(item, self.note))
-        elif item is None:
-            self.grant(-1)
-            self.entries.append(SENTINEL)
-        else:
-            checks.bad_type("item", item, "put a logging.LogRecord")
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Take the oldest record as a `logging.LogRecord`, for a listener that is not ours.
-
-        Raises:
-            queue.Empty: None came within ``timeout`` seconds, or none was there and ``block`` is
-                false.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            entry = self.pop_entry()
-            if entry is SENTINEL:
-                self._sentinels_taken += 1
-                return None
-            if entry is not None:
-                return rebuild(entry[0], in_full(entry[3]))
-            if not block or (deadline is not None and time.monotonic() >= deadline):
-                raise _EmptyError("no record in the queue")
-            time.sleep(_POLL)
-
-    def get_nowait(self) -> Any:
-        """Take the oldest record, or raise `queue.Empty`."""
-        return self.get(block=False)
-
-    def qsize(self) -> int:
-        """Return how many records wait."""
-        return len(self.entries)
-
-    def empty(self) -> bool:
-        """Say whether none waits."""
-        return not self.entries
-
-    def full(self) -> bool:
-        """Say whether the next record meets the overflow policy."""
-        return not self._has_room(0)
-
-    def task_done(self) -> None:
-        """Say that a record taken by `get` was dealt with: it counts as delivered.
-
-        Raises:
-            ValueError: There is none that was not dealt with.
-        """
-        if self._sentinels_taken:
-            self._sentinels_taken -= 1
-            return
-        if self.pending() <= 0:
-            raise ValueError("task_done() called too many times")
-        self.ledger.settle(DELIVERED)
-
-    def join(self) -> None:
-        """Wait until every record that was put has its outcome."""
-        while self.pending() > 0:
-            time.sleep(_POLL)
 
     def pending(self) -> int:
         """Return how many accepted records have no outcome yet."""

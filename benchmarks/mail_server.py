@@ -21,6 +21,9 @@ from asynclog.testing.smtpd import FaultSMTPServer
 from asynclog.testing.smtpd_connection import Behaviour, Connection
 from asynclog.trial.servers import Child
 
+#: A healthy server that takes a command at a time.
+ONE_BY_ONE = "one by one"
+
 _ANSWER_SECONDS = 30.0
 _DEAD = {"silent": faults.silent, "refusing": faults.refusing}
 
@@ -29,8 +32,8 @@ class MailServer:
     """The server's process, as a context manager.
 
     Args:
-        behaviour: ``"healthy"``, ``"silent"`` (it accepts and never says a word) or ``"refusing"``
-            (the port is closed).
+        behaviour: ``"healthy"``, ``"silent"`` (it accepts and never says a word), ``"refusing"``
+            (the port is closed) or `ONE_BY_ONE`: healthy without PIPELINING.
 
     Attributes:
         port: Where it listens, on loopback.
@@ -98,7 +101,9 @@ def _say(**words: Any) -> None:
 
 async def _serve(behaviour: str) -> None:
     times: list[float] = []
-    async with FaultSMTPServer(_DEAD[behaviour]() if behaviour in _DEAD else _dated(times)) as server:
+    kind = _DEAD[behaviour]() if behaviour in _DEAD else _dated(times)
+    offers = ("8BITMIME", "SMTPUTF8", "SIZE 50000000") if behaviour == ONE_BY_ONE else None
+    async with FaultSMTPServer(kind, **({} if offers is None else {"offers": offers})) as server:
         _say(port=server.port)
         commands = asyncio.StreamReader()
         loop = asyncio.get_running_loop()

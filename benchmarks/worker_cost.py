@@ -17,7 +17,7 @@ from asynclog.render.standin import exc_info
 from asynclog.render.traceback import clear_cache, format_exception_text
 from benchmarks import to_file, to_mail
 from benchmarks.errors import caught, raiser
-from benchmarks.mail_server import MailServer
+from benchmarks.mail_server import ONE_BY_ONE, MailServer
 from benchmarks.peers.base import ExcInfo
 from benchmarks.result import Claim, Column, Picture, Progress, Result, Scale, Table
 from benchmarks.rounds import Spread, in_turn, ratios
@@ -225,19 +225,20 @@ def _mails(info: ExcInfo, scale: Scale, rounds: int, progress: Progress) -> Resu
     body = "order 1 failed\n" + "".join(traceback.format_exception(*info))
     payload = to_mail.ready_payload(body)
     bare = "bare aiosmtplib loop, bytes ready"
-    with MailServer() as server:
+    with MailServer() as server, MailServer(ONE_BY_ONE) as plain_server:
         runs = in_turn(
             {
                 bare: lambda: to_mail.by_bare_loop(server, mails, payload),
                 "aiosmtplib loop, an EmailMessage each": lambda: to_mail.by_message_loop(server, mails, body),
                 "smtplib, a connection each, as SMTPHandler": lambda: to_mail.by_smtplib(server, mails, body),
                 _ASYNCLOG: lambda: to_mail.by_asynclog(server, mails, info),
+                f"{_ASYNCLOG}, a server without PIPELINING": lambda: to_mail.by_asynclog(plain_server, mails, info),
             },
             rounds,
             lambda text: progress.step(f"mails: {text}"),
         )
-        taken = len(server.mails())
-    expected = rounds * (4 * mails + 1)  # asynclog sends one more, to warm up
+        taken = len(server.mails()) + len(plain_server.mails())
+    expected = rounds * (5 * mails + 2)  # asynclog sends one more each time, to warm up
     if taken != expected:
         raise AssertionError(f"{taken} of {expected} mails arrived")
     rows: list[tuple[str, list[float | str | None]]] = []
