@@ -65,6 +65,11 @@ class Turns:
         self._length = min(max(self._slice, away * _SHARE), _LONGEST)
         self._look_at = self._began + self._length
 
+    @property
+    def left(self) -> float:
+        """Seconds that are left of the slice."""
+        return max(0.0, self._look_at - time.perf_counter())
+
     def pause(self) -> None:
         """Let the others in if the slice is over; call it between two pieces of work."""
         now = time.perf_counter()

@@ -39,6 +39,8 @@ _COMPANY = 0.010
 _LOOKS = 100
 # How the bell is rung.
 _NOW, _SOON = "now", "soon"
+# The shortest slice of draining: below it, most of the time goes to what stands around it.
+_LEAST = 0.0001
 # How often to look again while a caller waits for the lanes.
 _LOOK_AGAIN = 0.002
 # The worker waits for the interpreter if it has not come to its work for so long: two of CPython's
@@ -251,6 +253,7 @@ class Worker:
             if self._step():
                 turns().pause()
                 await self._give_way(0.0)
+                turns().pause()
             elif any(listener.is_waited_for() for listener in self.listeners):
                 await self._give_way(_LOOK_AGAIN)
             else:
@@ -280,7 +283,9 @@ class Worker:
             self.board.tell(kind, "queue", text)
         busy = False
         for listener in list(self.listeners):
-            busy = listener.drain(SLICE) or busy
+            # What is left of the slice: the lanes have had their part of it, to free what was delivered
+            # and to make the next batch. A long slice is theirs: a dialogue goes on in small steps.
+            busy = listener.drain(min(SLICE, max(turns().left, _LEAST))) or busy
         return busy
 
     async def _sleep(self) -> None:

@@ -161,3 +161,12 @@ async def test_a_call_on_a_sink_s_thread_begins_a_slice():
             assert 0 <= now - began < 0.2
     finally:
         thread.stop()
+
+
+def test_what_is_left_of_a_slice_is_told(machine):
+    one = Turns()
+    assert one.left == pytest.approx(SLICE)
+    machine.work(0.0003)
+    assert one.left == pytest.approx(SLICE - 0.0003)
+    machine.work(0.001)
+    assert one.left == 0.0
