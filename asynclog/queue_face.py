@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue as stdlib_queue
 import time
+from abc import abstractmethod
 from collections import deque
 from typing import Any
 
@@ -33,29 +34,31 @@ class QueueFace:
     entries: deque[Queued]
     _sentinels_taken = 0
 
+    # What the queue itself has; no ABC, whose isinstance() is a call in Python.
+
+    @abstractmethod
     def note(self, kind: str, text: str) -> None:
         """Count something that went wrong on the caller's path."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_entry(self, entry: Entry) -> None:
         """Accept one captured record."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pop_entry(self) -> Entry | None:
         """Take the oldest entry, or ``None``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grant(self, entries: int) -> None:
         """Let so many more entries in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_room(self, size: int, number: int = 1) -> bool:
         """Say whether so many bytes and entries are within the bounds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pending(self) -> int:
         """Return how many accepted records have no outcome yet."""
-        raise NotImplementedError
 
     # -- of queue.Queue ------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def render(run, room, seconds, with_lone):
             fields["exc_text"] = text
             done += 1
     except Exception:
-        pass
+        pass  # this one is not so plain: whoever renders it by itself tells what is wrong
     return done, done * RECORD_SIZE + more
 """
 _TIME = """created = fields["created"]
