@@ -17,7 +17,17 @@ from asynclog.testing.smtpd import FaultSMTPServer
 from asynclog.values import Batch, Delivered, Item, Part, Rejected, RetryLater
 
 TO = "ops@example.com"
+#: How a server has a mail's commands: PIPELINING is announced, or it is not.
+WAYS = ("together", "one at a time")
 _ids = itertools.count()
+
+
+def announce(way: str, monkeypatch: Any) -> None:
+    """Have every server that a test makes announce PIPELINING, or not."""
+    if way != "together":
+        defaults = FaultSMTPServer.__init__.__kwdefaults__
+        offers = tuple(one for one in defaults["offers"] if one != "PIPELINING")
+        monkeypatch.setitem(defaults, "offers", offers)
 
 
 def item(text: str = "it broke", **fields: Any) -> Item:

@@ -17,6 +17,8 @@ from asynclog.values import Batch, Delivered, Rejected
 from tests.sinks.smtp_kit import (
     CERTIFICATES,
     TO,
+    WAYS,
+    announce,
     batch,
     is_deferred,
     is_delivered,
@@ -35,13 +37,10 @@ async def nothing_hangs():
         yield
 
 
-@pytest.fixture(autouse=True, params=["together", "one at a time"])
+@pytest.fixture(autouse=True, params=WAYS)
 def commands(request, monkeypatch):
     """Have every test's server announce PIPELINING, or not."""
-    if request.param != "together":
-        defaults = FaultSMTPServer.__init__.__kwdefaults__
-        offers = tuple(one for one in defaults["offers"] if one != "PIPELINING")
-        monkeypatch.setitem(defaults, "offers", offers)
+    announce(request.param, monkeypatch)
     return request.param
 
 
