@@ -289,3 +289,48 @@ def test_where_no_thread_can_start_two_flushes_don_t_work_at_the_same_time(logge
     [one.join() for one in flushing]
     assert done == [True] * 4
     assert len(sink.batches) == 1
+
+
+class Loop:
+    """A loop that notes when it is woken."""
+
+    def __init__(self):
+        self.woken = 0
+
+    def call_soon_threadsafe(self, *_):
+        self.woken += 1
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+def test_the_bell_wakes_a_loop_that_sleeps_and_tells_one_that_is_awake(asleep):
+    one, loop, bell = Worker(), Loop(), threads.SimpleQueue()
+    one._asleep = asleep
+    bell.put("now")
+    bell.put(None)
+    one._listen(bell, loop)
+    assert loop.woken == asleep
+    assert one._rung
+
+
+async def test_without_a_bell_s_thread_the_loop_hears_a_ring_while_it_is_awake():
+    one, bell = Worker(), threads.SimpleQueue()
+    one._woken = asyncio.Event()
+    listening = asyncio.create_task(one._listen_on_loop(bell))
+    bell.put("now")
+    async with asyncio.timeout(20):
+        while not one._rung:
+            await asyncio.sleep(0.001)
+    listening.cancel()
+
+
+async def test_a_ring_that_came_while_it_was_awake_lets_it_not_sleep():
+    one = Worker()
+    one.loop, one._woken = asyncio.get_running_loop(), asyncio.Event()
+    one._rung = True
+    async with asyncio.timeout(20):
+        await one._sleep()
+    assert not one._asleep
+    one._rung = False
+    with pytest.raises(TimeoutError):  # and without one it does
+        async with asyncio.timeout(0.1):
+            await one._sleep()
