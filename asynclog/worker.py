@@ -14,14 +14,13 @@ import contextlib
 import importlib
 import os
 import queue
-import signal
 import sys
 import time
 from _thread import get_ident
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from asynclog import threads, uwsgi
+from asynclog import sigterm, threads, uwsgi
 from asynclog.alarm import AlarmBoard, caller_errors, caller_notes, note_from_caller, write_line
 from asynclog.fork import process_state
 from asynclog.threads import SimpleQueue, is_own_thread, real_sleep
@@ -420,7 +419,7 @@ def finish() -> None:
     if worker.finished:
         return
     worker.exiting = True
-    with _sigterm_put_off():
+    with sigterm.put_off():
         try:
             finish_listeners()
         finally:  # Ctrl-C during the wait, too, is told what it costs
@@ -434,30 +433,6 @@ def _tell_what_is_left() -> None:
     if total:
         why = "; ".join(f"{name}: {count} {reason}".rstrip() for name, count, reason in left if count)
         write_line(f"asynclog: {total} records left, {why}")
-
-
-@contextlib.contextmanager
-def _sigterm_put_off() -> Iterator[None]:
-    """Have a SIGTERM wait until the delivery is done: the process is ending already.
-
-    hypercorn sends its workers a second one when the first of them has ended and their handlers are
-    gone: it kills. A handler of the app's, mostly one that raises `SystemExit`, would end the wait.
-    """
-    came: list[int] = []
-    before: Any = None
-    try:
-        before = signal.getsignal(signal.SIGTERM)
-        if before not in (None, signal.SIG_IGN):
-            signal.signal(signal.SIGTERM, lambda signum, _: came.append(signum))
-    except ValueError:  # not the main thread: nothing to be done about signals here
-        before = None
-    try:
-        yield
-    finally:
-        if before not in (None, signal.SIG_IGN):
-            signal.signal(signal.SIGTERM, before)
-        if came:  # what would have happened then happens now
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 # Set by asynclog.listeners, which stands above this floor.
