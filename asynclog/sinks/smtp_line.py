@@ -84,6 +84,9 @@ class Line(asyncio.Protocol):
         conversation = self._conversation
         if conversation is not None and self._timeout is not None:
             self._due = self._loop.time() + self._timeout * conversation.outstanding
+            if self._timer is not None and self._timer.when() > self._due:  # fewer replies than it was set for
+                self._timer.cancel()
+                self._timer = self._loop.call_at(self._due, self._look_at_clock)
 
     def _look_at_clock(self) -> None:
         # One timer a conversation, moved on when it fires: most are cancelled before.

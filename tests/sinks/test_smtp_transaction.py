@@ -390,6 +390,19 @@ async def test_a_server_that_holds_its_replies_back_has_the_time_for_all_of_them
         assert summary(talk) == (TWO, [], None)
 
 
+async def test_a_text_has_the_time_of_its_own_reply_alone():
+    async with Peer(600.0) as peer:
+        task = asyncio.create_task(peer.line.carry_out(transaction()))
+        await peer.hear()
+        began = asyncio.get_running_loop().time()
+        assert peer.line._timer.when() > began + 600 * 3
+        await peer.say(b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+        await peer.hear()
+        assert peer.line._timer.when() < began + 600 * 2
+        await peer.say(b"250 stored\r\n")
+        await asyncio.wait_for(task, 10)
+
+
 async def test_an_endless_reply_is_cut_however_it_comes():
     for piece, whole in ((b"2", 40_000), (b"250-\r\n", 40_000), (b"250 " + b"x" * 40_000 + b"\r\n", 1)):
         async with Peer(None) as peer:
