@@ -59,7 +59,7 @@ class DigestRenderer:
         self._mails = dataclasses.replace(mails, policy=SEVEN_BIT_POLICY)
         self._around = Around(app=mails.app or "") if around is None else around
         self._redactor = redactor
-        self._templates = standard_templates() if templates is None else templates
+        self._templates = templates
         self._limits = Limits(lead_up=lead_up)
         self._on_failure = on_failure
         self.failures = 0
@@ -132,7 +132,9 @@ class DigestRenderer:
 
     def _laid_out(self, view: MailView) -> tuple[str, str | None]:
         try:
-            return self._templates.render(view)
+            # Asked for each time: where asynclog's own are missing, as in a build that left them out, the
+            # mail leaves in plain text.
+            return (self._templates or standard_templates()).render(view)
         except Exception as error:
             self._tell_failure(f"a mail's template raised {type(error).__name__}, so it went in plain text")
             return plain_layout(view), None

@@ -39,7 +39,11 @@ class DigestMails:
         Where a sink is made and not where its first mail is: there, among eight threads that compute,
         each file that is read costs as much, and the whole 2 s.
         """
+        from asynclog.render.templates_env import standard_templates
+
         self._made()
+        if self._style.own_templates is None:
+            standard_templates()
 
     def render(self, batch: Batch, limit: int | None = None, *, is_bare: bool = False) -> Mail:
         """Make the mail of a batch.

@@ -6,11 +6,13 @@ import asyncio
 import threading
 import time
 
+import jinja2
 import pytest
 from aiosmtpd.controller import Controller
 
 import asynclog
-from asynclog.sinks import smtp_digest, smtp_mailer, smtp_session
+from asynclog.render import templates_env
+from asynclog.sinks import smtp_mailer, smtp_session
 from asynclog.testing import faults
 from asynclog.testing.smtpd import FaultSMTPServer, running_smtpd
 from asynclog.values import Batch, Delivered, Rejected
@@ -420,9 +422,20 @@ async def test_a_name_that_is_not_ascii_needs_no_smtputf8():
         assert server.mails[0].data.isascii()
 
 
-def test_a_build_without_the_templates_can_make_a_sink(monkeypatch):
-    def gone(self):
+async def test_a_build_without_the_templates_sends_its_mails_in_plain_text(monkeypatch, logger):
+    def gone(*_):
         raise ValueError("no templates directory")
 
-    monkeypatch.setattr(smtp_digest.DigestMails, "prepare", gone)
-    asynclog.SMTPSink("smtp://127.0.0.1:1", sender="a@example.com", recipients=[TO])
+    monkeypatch.setattr(jinja2, "PackageLoader", gone)
+    templates_env.standard_templates.cache_clear()
+    async with FaultSMTPServer() as server:
+        handler = asynclog.wrap(asynclog.SMTPSink(server.url, sender="a@example.com", recipients=[TO]))
+        logger.addHandler(handler)
+        try:
+            raise ValueError("it broke")
+        except ValueError:
+            logger.exception("an order failed")
+        assert await handler.listener.aflush(20)
+        await handler.listener.astop()
+        assert "ValueError: it broke" in server.mails[0].message.get_body().get_content()
+        assert handler.listener.stats()["errors"]["template_error"] == 1
