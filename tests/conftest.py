@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,11 @@ from asynclog.worker import worker
 PATIENCE = 20.0
 
 _names = itertools.count()
+
+# A shell starts what stands before "&" with Ctrl-C ignored, and so would be every process that a test
+# starts and ends by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
