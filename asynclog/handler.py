@@ -100,7 +100,8 @@ class QueueHandler(logging.handlers.QueueHandler):
             The record, or False where the filters or every lane refused it.
         """
         queue: Any = self._fast
-        counted = False
+        # None until the record has its place or its outcome; then what was left of the queue's room.
+        left = None
         try:
             gate: Any = (self.door or queue.gate).only
             face = gate.face
@@ -121,16 +122,16 @@ class QueueHandler(logging.handlers.QueueHandler):
             ):
                 return self._carefully(record)
             size = len(msg)
-            args = record.args
-            if args:
-                if type(args) is not tuple:
-                    return self._merge(record, gate)
+            args: Any = record.args
+            if type(args) is tuple:
                 for value in args:
                     kind = type(value)
                     if kind is str:
-                        size += len(value)  # type: ignore[arg-type]
+                        size += len(value)
                     elif kind is not int and kind not in _SHORT:
                         return self._merge(record, gate) if kind is not bytes else self._carefully(record)
+            elif args:
+                return self._merge(record, gate)
             exc_info = record.exc_info
             fields = record.__dict__.copy()
             if len(fields) != _N_FIELDS:
@@ -139,11 +140,9 @@ class QueueHandler(logging.handlers.QueueHandler):
                     return self._carefully(record)
                 size += more
             # The plain record's branch first: past a longer jump CPython 3.11 compares as if they were no numbers.
-            if not exc_info and size <= SMALL_TEXT:
-                mark = gate.mark
-                if exc_info is not mark:
-                    fields["exc_info"] = mark
-                counted = True
+            if exc_info is None and size <= SMALL_TEXT:
+                if gate.mark is not None:
+                    fields["exc_info"] = gate.mark
                 left = queue.left
                 if left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING):
                     queue.put_scarce(fields)
@@ -158,10 +157,10 @@ class QueueHandler(logging.handlers.QueueHandler):
                 carried: Any = RECORD_SIZE + size
                 if exc_info:
                     if queue.left <= 0 and (queue.drops_newest or fields["levelno"] < _WARNING):
-                        counted = True
+                        left = queue.left
                         if queue.refuses(fields["levelno"]):
                             return record
-                        counted = False
+                        left = None
                     carried = capture_lone(exc_info)
                     if carried is None:
                         return self._carefully(record)
@@ -169,7 +168,6 @@ class QueueHandler(logging.handlers.QueueHandler):
                     carried[LONE_SIZE] = RECORD_SIZE + size
                 fields["exc_info"] = gate.mark
                 fields["stack_info"] = carried
-                counted = True
                 left = queue.left
                 if (
                     left <= 0 and (left <= queue.lowest or fields["levelno"] < _WARNING)
@@ -182,7 +180,7 @@ class QueueHandler(logging.handlers.QueueHandler):
             if queue.sleeping:
                 queue.wake()
         except BaseException as error:  # no gate, several lanes, a foreign queue, a record of an odd shape
-            if counted:
+            if left is not None:
                 # It has its place or its outcome. What a signal's handler raised is the app's, and may have
                 # come before anybody was woken.
                 queue.wake_if_asleep()
