@@ -673,3 +673,33 @@ def test_several_listeners_stay_apart(logger):
     one.listener.start()
     assert delivered(one).messages == ["both", "one waits"]
     check_adds_up(asynclog.stats())
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("nothing", [None, False, ()])
+def test_exc_info_of_any_false_value_is_no_exception(logger, nothing, lanes):
+    handlers = [asynclog.wrap(MemorySink(level=level)) for level in (logging.DEBUG, logging.WARNING)[:lanes]]
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.error("%s", "paid", exc_info=nothing)
+    for handler in handlers:
+        sink = delivered(handler)
+        assert sink.texts == ["paid"]
+        assert not sink.records[0].exc_info
+        check_adds_up(handler.listener.stats())
+
+
+def test_exc_info_of_a_false_value_stays_with_the_lane_it_is_for(logger, tmp_path):
+    paths = [tmp_path / "all.log", tmp_path / "errors.log"]
+    for path, level in zip(paths, (logging.DEBUG, logging.ERROR), strict=True):
+        handler = logging.FileHandler(path)
+        handler.setLevel(level)
+        logger.addHandler(handler)
+    listener = asynclog.install(logger)
+    try:
+        logger.warning("%s", "paid", exc_info=False)
+        logger.error("%s", "lost", exc_info=False)
+        assert listener.flush(20)
+    finally:
+        asynclog.uninstall()
+    assert [path.read_text() for path in paths] == ["paid\nlost\n", "lost\n"]
