@@ -56,6 +56,7 @@ def write(folders: Sequence[Path], root: Path = ROOT) -> list[Path]:
     runs = [documents.read(folder) for folder in folders]
     for folder, run in zip(folders, runs, strict=True):
         _check(folder, run)
+        _check_alike(folder, run, runs[0])
     written = [root / NUMBERS]
     documents.replace(root / NUMBERS, _as_json(runs))
     (root / IMAGES).mkdir(parents=True, exist_ok=True)
@@ -83,10 +84,17 @@ def _check(folder: Path, run: Run) -> None:
             raise NotForShowError(f"{folder}: {name} was not measured: {one['fault']}")
 
 
+def _check_alike(folder: Path, run: Run, first: Run) -> None:
+    # Claims stand beside each other by their place, and those of another version of a benchmark would stand wrong.
+    for name, one in run.items():
+        if name in first and len(one["claims"]) != len(first[name]["claims"]):
+            raise NotForShowError(f"{folder}: {name} was measured by another version than in the first report")
+
+
 def _as_json(runs: Sequence[Run]) -> bytes:
-    # Without the samples: they are for whoever has the report.
-    slim = [[{**one, "samples": {}} for one in run.values()] for run in runs]
-    return (json.dumps({"format": documents.FORMAT, "runs": slim}, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+    # With every sample's summary: who doubts a number can work it out anew from a clone.
+    document = {"format": documents.FORMAT, "runs": [list(run.values()) for run in runs]}
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
 def read(root: Path = ROOT) -> list[Run]:
@@ -171,7 +179,7 @@ def _claims(runs: Sequence[Run]) -> str:
 def _missed(runs: Sequence[Run]) -> str:
     """Return a line for each number that is missed, with what is known about why."""
     lines = [
-        f"- {claim['text']}: **{words.quantity(claim['measured'], claim['unit'])}** on {_python(run)}, and not"
+        f"- {claim['text']}: **{words.measured(claim)}** on {_python(run)}, and not"
         f" {words.bound(claim)}. {claim['why_not']}".rstrip()
         for run in runs
         for one in run.values()
@@ -185,8 +193,7 @@ def _reached(claims: Sequence[Mapping[str, Any]]) -> str:
     if not claims:
         return words.NOTHING
     (claim,) = claims
-    measured = words.quantity(claim["measured"], claim["unit"])
-    return measured if claim["holds"] else f"**missed:** {measured} ({words.bound(claim)})"
+    return words.measured(claim) if claim["holds"] else f"**missed:** {words.measured(claim)}; {words.bound(claim)}"
 
 
 def _python(run: Run) -> str:
@@ -194,10 +201,27 @@ def _python(run: Run) -> str:
 
 
 def _machine(run: Run) -> str:
-    machine = next(iter(run.values()))["machine"]
-    load = "" if machine["load"] is None else f"; load average before {machine['load']:.2f}"
+    """Return where a report was measured, of which commits, when, and how busy the machine was before each part."""
+    machines = {name: one["machine"] for name, one in run.items()}
+    first = next(iter(machines.values()))
+    loads = [machine["load"] for machine in machines.values() if machine["load"] is not None]
+    load = f"; load average before each part {_span([f'{one:.2f}' for one in sorted(loads)])}" if loads else ""
     return (
-        f"{machine['python']}, {machine['cores']} cores of {machine['cpu']}, {machine['system'].split()[0]},"
-        f" asynclog {machine['asynclog']}{' at ' + machine['commit'] if machine['commit'] else ''},"
-        f" {machine['date']}{load}."
+        f"{first['python']}, {first['cores']} cores of {first['cpu']}, {first['system'].split()[0]}, asynclog"
+        f" {first['asynclog']}{_commits(machines)},"
+        f" {_span(sorted(machine['date'] for machine in machines.values()))}{load}."
     )
+
+
+def _commits(machines: Mapping[str, Mapping[str, Any]]) -> str:
+    parts: dict[str, list[str]] = {}
+    for name, machine in machines.items():
+        if machine["commit"]:
+            parts.setdefault(machine["commit"], []).append(name)
+    if len(parts) == 1:
+        return f" at {next(iter(parts))}"
+    return "".join(f" at {commit} ({', '.join(names)})" for commit, names in parts.items())
+
+
+def _span(ordered: Sequence[str]) -> str:
+    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"

@@ -51,8 +51,7 @@ def render(benchmarks: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(cell=words.cell, bound=words.bound, verdict=verdict)
-    environment.globals.update(quantity=words.quantity)
+    environment.filters.update(cell=words.cell, bound=words.bound, measured=words.measured, verdict=verdict)
     claims = [(one, claim) for one in benchmarks.values() for claim in one["claims"]]
     return environment.get_template("report.html.j2").render(
         benchmarks=benchmarks.values(),

@@ -82,6 +82,7 @@ class Claim:
         unit: Of both; ``%`` shows ratios in per cent.
         at_least: The bound is a floor and not a ceiling.
         why_not: What is known about why it does not hold; shown only where it doesn't.
+        span: The lowest and the highest of the rounds that `measured` stands for; shown beside it.
     """
 
     text: str
@@ -90,6 +91,7 @@ class Claim:
     unit: str = ""
     at_least: bool = False
     why_not: str = ""
+    span: tuple[float, float] | None = None
 
     @property
     def holds(self) -> bool:

@@ -39,6 +39,16 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{_digits(value)} {unit}".rstrip()
 
 
+def measured(claim: Mapping[str, Any]) -> str:
+    """Return what was measured of a claim, and from where to where its rounds went."""
+    shown = quantity(claim["measured"], claim["unit"])
+    span = claim.get("span")
+    if span is None or None in span:
+        return shown
+    low, high = (quantity(one, claim["unit"]).removesuffix(claim["unit"]).rstrip() for one in span)
+    return f"{shown} ({low} to {high})"
+
+
 def _digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import documents, readme, report
-from tests.benchmarks.test_report import MACHINE, made
+from benchmarks import documents, readme, report, words
+from tests.benchmarks.test_report import MACHINE, RESULT, made
 
 EMPTY = "before\n\n<!-- benchmarks: {} -->\nold\n<!-- /benchmarks -->\n\nafter\n"
 
@@ -68,7 +69,7 @@ def test_claims_stand_with_a_column_for_each_python_and_missed_ones_are_marked(c
     readme.write(reports(checkout), checkout)
     text = (checkout / "README.md").read_text("utf-8")
     assert "| CPython 3.11.7 | CPython 3.13.0 |" in text
-    assert text.count("**missed:** 5 × (at most 4 ×)") == 2
+    assert text.count("**missed:** 5 ×; at most 4 ×") == 2
     assert "| Held | at most 20 % | 10 % | 10 % |" in text
 
 
@@ -97,8 +98,36 @@ def test_a_page_that_asks_for_what_was_not_measured_is_an_error(checkout: Path):
         readme.fill(EMPTY.format("table storm"), [{"hot_path": documents.of(made())}], Path("README.md"))
 
 
-def test_samples_are_left_to_the_report(checkout: Path):
-    readme.write(reports(checkout), checkout)
+def test_every_samples_summary_is_in_the_checkout(checkout: Path):
+    folders = reports(checkout)
+    readme.write(folders, checkout)
     (run, _) = readme.read(checkout)
-    assert run["hot_path"]["samples"] == {}
+    assert run["hot_path"]["samples"] == documents.read(folders[0])["hot_path"]["samples"] != {}
     assert run["hot_path"]["machine"]["commit"] == MACHINE["commit"]
+
+
+def test_parts_of_different_commits_are_told_apart(checkout: Path):
+    (checkout / "README.md").write_text(EMPTY.format("machine"), "utf-8")
+    folders = reports(checkout)[:1]
+    later = made("storm")
+    later.machine.update(python="CPython 3.11.7", commit="fedcba987654", load=1.5, date="2026-11-30 00:00 UTC")
+    report.write([later], folders[0])
+    readme.write(folders, checkout)
+    text = (checkout / "README.md").read_text("utf-8")
+    assert f" at {MACHINE['commit']} (hot_path) at fedcba987654 (storm), " in text
+    assert " to 2026-11-30 00:00 UTC; load average before each part " in text
+    assert " to 1.50." in text
+
+
+def test_reports_by_two_versions_of_a_benchmark_are_not_shown_beside_each_other(checkout: Path):
+    folders = reports(checkout)
+    report.write([made(result=replace(RESULT, claims=RESULT.claims[:1]))], folders[1])
+    with pytest.raises(readme.NotForShowError, match="another version"):
+        readme.write(folders, checkout)
+
+
+def test_a_claims_number_stands_with_the_span_of_its_rounds():
+    claim = {"measured": 1.82, "unit": "×", "span": [1.581, 2.172]}
+    assert words.measured(claim) == "1.82 × (1.58 to 2.17)"
+    assert words.measured({**claim, "unit": "%", "span": None}) == "182 %"
+    assert words.measured({**claim, "unit": "%"}) == "182 % (158 to 217)"
