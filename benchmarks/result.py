@@ -83,6 +83,7 @@ class Claim:
         at_least: The bound is a floor and not a ceiling.
         why_not: What is known about why it does not hold; shown only where it doesn't.
         span: The lowest and the highest of the rounds that `measured` stands for; shown beside it.
+        note: What one has to know to read the number right, whether it holds or not; shown after it.
     """
 
     text: str
@@ -92,6 +93,7 @@ class Claim:
     at_least: bool = False
     why_not: str = ""
     span: tuple[float, float] | None = None
+    note: str = ""
 
     @property
     def holds(self) -> bool:

@@ -40,13 +40,14 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def measured(claim: Mapping[str, Any]) -> str:
-    """Return what was measured of a claim, and from where to where its rounds went."""
+    """Return what was measured of a claim, from where to where its rounds went, and what has to be known with it."""
     shown = quantity(claim["measured"], claim["unit"])
     span = claim.get("span")
-    if span is None or None in span:
-        return shown
-    low, high = (quantity(one, claim["unit"]).removesuffix(claim["unit"]).rstrip() for one in span)
-    return f"{shown} ({low} to {high})"
+    if span is not None and None not in span:
+        low, high = (quantity(one, claim["unit"]).removesuffix(claim["unit"]).rstrip() for one in span)
+        if low != high:
+            shown += f" ({low} to {high})"
+    return f"{shown}; {claim['note']}" if claim.get("note") else shown
 
 
 def _digits(value: float) -> str:

@@ -131,3 +131,11 @@ def test_a_claims_number_stands_with_the_span_of_its_rounds():
     assert words.measured(claim) == "1.82 × (1.58 to 2.17)"
     assert words.measured({**claim, "unit": "%", "span": None}) == "182 %"
     assert words.measured({**claim, "unit": "%"}) == "182 % (158 to 217)"
+
+
+def test_what_has_to_be_known_with_a_claims_number_stands_after_it():
+    claim = {"measured": 12.2, "unit": "MB", "span": None, "note": "85 % were dropped"}
+    assert words.measured(claim) == "12.2 MB; 85 % were dropped"
+    assert words.measured({**claim, "span": [11.0, 12.2]}) == "12.2 MB (11 to 12.2); 85 % were dropped"
+    assert words.measured({**claim, "note": ""}) == "12.2 MB"
+    assert words.measured({**claim, "span": [12.2, 12.2]}) == "12.2 MB; 85 % were dropped"
