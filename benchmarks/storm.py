@@ -69,7 +69,7 @@ class Storm:
 
     @property
     def dropped(self) -> int:
-        """Errors that the queue had no room for, and that were counted as that."""
+        """Errors that were dropped and counted as that."""
         return sum(self.counts.get("dropped", {}).values())
 
 
@@ -215,18 +215,18 @@ def _table(storms: dict[str, list[Storm]]) -> Table:
             Column("from … to", None),
             Column("memory grew by, MB", 1),
             Column("first mail after, s"),
-            Column("told in mails, round by round", None),
-            Column("dropped and counted, round by round", None),
-            Column("of the errors", 1, percent=True),
-            Column("mails, the most", 0),
-            Column("pending, the most", 0),
+            Column("told in mails, by round", None),
+            Column("dropped, by round", None),
+            Column("dropped", 1, percent=True),
+            Column("mails", 0),
+            Column("pending", 0),
         ],
         rows,
-        note="Medians, but memory and first mail the worst; counts after a flush. Raising is part of the call. With a"
-        " default queue, what eight threads log faster than one worker can count is dropped, and the mails say how"
-        " many: that most of the storm is dropped keeps memory and mails small, and a program that logs nothing but"
-        " errors from eight threads is the worst case for it. The standard library's pair got fewer errors, since it"
-        " makes a mail of each; what it had not sent when the calls were done is pending.",
+        note="Medians, but memory, first mail, mails and pending the worst; counts after a flush, by round where they"
+        " differ. Raising is part of the call. With a default queue, what eight threads log faster than one worker can"
+        " count is dropped and counted, and the mails say how many: memory and mails are as small as they are because"
+        " most of the storm is. The standard library's pair got fewer errors, since it makes a mail of each; what it"
+        " had not sent when the calls were done is pending.",
         key="storm",
     )
 
