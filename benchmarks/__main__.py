@@ -126,7 +126,7 @@ def _print(one: Outcome) -> None:
         print(f"\n{words.as_text(table)}")
     for claim in plain["claims"]:
         said, _ = report.verdict(claim, one.quick)
-        print(f"  {said}: {claim['text']}: {words.measured(claim)}")
+        print(f"  {said}: {claim['text']}: {words.noted(claim, words.measured(claim))}")
 
 
 if __name__ == "__main__":

@@ -142,8 +142,8 @@ def units_result(runs: dict[str, list[Computed]]) -> Result:
             f" ({ratio[DROPPING, together]}): the thread that logs takes its turns as well. Every 10 ms the worker"
             " takes one to render what has gathered, and its file's thread or the mail server's answer another.",
             span=ratio[f"asynclog, {where}", together].span,
-            note=f"nothing logged is {ratio[_AGAIN, together].middle:.2f} × of itself ({ratio[_AGAIN, together]}), its"
-            f" {base[together]}",
+            note=f"nothing logged: {base[together]}, {ratio[_AGAIN, together].middle:.2f} × of itself"
+            f" ({ratio[_AGAIN, together]})",
         )
         for together in (TOGETHER, 1)
         for where in ("file", "mail")

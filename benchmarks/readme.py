@@ -193,7 +193,8 @@ def _reached(claims: Sequence[Mapping[str, Any]]) -> str:
     if not claims:
         return words.NOTHING
     (claim,) = claims
-    return words.measured(claim) if claim["holds"] else f"**missed:** {words.measured(claim)}; {words.bound(claim)}"
+    shown = words.measured(claim)
+    return words.noted(claim, shown if claim["holds"] else f"**missed:** {shown}; {words.bound(claim)}")
 
 
 def _python(run: Run) -> str:

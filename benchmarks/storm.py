@@ -251,7 +251,7 @@ def _claims(storms: dict[str, list[Storm]]) -> list[Claim]:
     slowest = max((_slower(storms, way) for way in (COLD, STARTED)), key=lambda one: one.middle)
     growths, mails = [one.growth for one in ours], [len(one.mails) for one in ours]
     share = _share_dropped(ours)
-    dropped = f"{_percent(share.low, share.high)} of the errors were dropped, and counted as that"
+    dropped = f"{_percent(share.low, share.high)} of the errors dropped"
     claims = [
         Claim(
             "The calls of the storm take at most 1.3 × their time with a record-dropping handler, the median of the"

@@ -40,13 +40,17 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def measured(claim: Mapping[str, Any]) -> str:
-    """Return what was measured of a claim, from where to where its rounds went, and what has to be known with it."""
+    """Return what was measured of a claim, and from where to where its rounds went."""
     shown = quantity(claim["measured"], claim["unit"])
     span = claim.get("span")
-    if span is not None and None not in span:
-        low, high = (quantity(one, claim["unit"]).removesuffix(claim["unit"]).rstrip() for one in span)
-        if low != high:
-            shown += f" ({low} to {high})"
+    if span is None or None in span:
+        return shown
+    low, high = (quantity(one, claim["unit"]).removesuffix(claim["unit"]).rstrip() for one in span)
+    return shown if low == high else f"{shown} ({low} to {high})"
+
+
+def noted(claim: Mapping[str, Any], shown: str) -> str:
+    """Return a claim's number as it is shown, with what one has to know to read it right."""
     return f"{shown}; {claim['note']}" if claim.get("note") else shown
 
 

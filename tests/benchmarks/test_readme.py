@@ -135,7 +135,14 @@ def test_a_claims_number_stands_with_the_span_of_its_rounds():
 
 def test_what_has_to_be_known_with_a_claims_number_stands_after_it():
     claim = {"measured": 12.2, "unit": "MB", "span": None, "note": "85 % were dropped"}
-    assert words.measured(claim) == "12.2 MB; 85 % were dropped"
-    assert words.measured({**claim, "span": [11.0, 12.2]}) == "12.2 MB (11 to 12.2); 85 % were dropped"
-    assert words.measured({**claim, "note": ""}) == "12.2 MB"
-    assert words.measured({**claim, "span": [12.2, 12.2]}) == "12.2 MB; 85 % were dropped"
+    assert readme._reached([{**claim, "holds": True}]) == "12.2 MB; 85 % were dropped"
+    assert (
+        readme._reached([{**claim, "holds": True, "span": [11.0, 12.2]}]) == "12.2 MB (11 to 12.2); 85 % were dropped"
+    )
+    assert readme._reached([{**claim, "holds": True, "note": ""}]) == "12.2 MB"
+    missed = readme._reached([{**claim, "holds": False, "bound": 10, "at_least": False}])
+    assert missed == "**missed:** 12.2 MB; at most 10 MB; 85 % were dropped"
+
+
+def test_rounds_that_agree_have_no_span_to_show():
+    assert words.measured({"measured": 12.2, "unit": "MB", "span": [12.2, 12.2]}) == "12.2 MB"

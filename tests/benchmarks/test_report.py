@@ -69,6 +69,12 @@ def test_a_missed_number_stands_at_the_top_with_its_reason_and_is_not_hidden_amo
     assert page.count("does not hold") == 1
 
 
+def test_what_has_to_be_known_with_a_number_stands_beside_it_though_it_holds(tmp_path: Path):
+    result = Result(claims=[Claim("Small", 0.1, 0.2, note="most of it was <dropped>")])
+    page = report.write([made(result=result)], tmp_path).read_text("utf-8")
+    assert 'Small <span class="why">most of it was &lt;dropped&gt;</span>' in page
+
+
 def test_a_quick_run_never_says_that_a_number_holds(tmp_path: Path):
     page = report.write([made(quick=True)], tmp_path).read_text("utf-8")
     assert "rough: yes" in page
