@@ -245,11 +245,11 @@ def _frames(rounds: int, folder: Path, tell: Callable[[str], None]) -> tuple[Tab
 
     def walk(capture: Callable[..., Any], info: ExcInfo) -> Callable[[], float]:
         def turn() -> float:
-            kept = []
             began = time.perf_counter()
-            for _ in range(calls):
-                kept.append(capture(info))
-            return time.perf_counter() - began
+            kept = [capture(info) for _ in range(calls)]
+            seconds = time.perf_counter() - began
+            del kept  # as records that wait keep theirs
+            return seconds
 
         return turn
 
@@ -276,9 +276,7 @@ def _frames(rounds: int, folder: Path, tell: Callable[[str], None]) -> tuple[Tab
         taken = pieces.rounds_of(contenders, rounds, lambda: tell("each further frame"))
 
     def growth(name: str) -> list[float]:
-        return [
-            long - short for long, short in zip(taken[f"{name}, {_LONG}"], taken[f"{name}, {_SHORT}"], strict=True)
-        ]
+        return [long - short for long, short in zip(taken[f"{name}, {_LONG}"], taken[f"{name}, {_SHORT}"], strict=True)]
 
     scale = 1e9 / calls / (_LONG - _SHORT)
     best = {name: min(taken[f"{name}, {_LONG}"]) - min(taken[f"{name}, {_SHORT}"]) for name in (*walks(), _DROPPED)}
@@ -302,5 +300,3 @@ def _frames(rounds: int, folder: Path, tell: Callable[[str], None]) -> tuple[Tab
         decimals=1,
     )
     return table, {"frames_ns_a_call": pieces.sample(taken, 1e9 / calls)}
-
-

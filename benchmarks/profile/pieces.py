@@ -6,6 +6,7 @@ import gc
 import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from benchmarks.result import Column, Table
 
@@ -55,7 +56,7 @@ def differences(taken: Taken, steps: Sequence[tuple[str, str]], scale: float) ->
         scale: Makes of a round's seconds what a table shows.
     """
     found = {}
-    for (_, before), (piece, name) in zip(steps, steps[1:], strict=False):
+    for (_, before), (piece, name) in pairwise(steps):
         found[piece] = above(taken[name], taken[before], scale)
     return found
 
@@ -101,7 +102,11 @@ def table(
     others: list[tuple[str, list[float | str | None]]] = [(called, [*values, None]) for called, values in beside]
     return Table(
         title,
-        [Column(f"best, {unit}", decimals), Column(f"median, {unit}", decimals), Column("of the whole", 0, percent=True)],
+        [
+            Column(f"best, {unit}", decimals),
+            Column(f"median, {unit}", decimals),
+            Column("of the whole", 0, percent=True),
+        ],
         [*others, row(name, whole[1]), *rows, row(NOT_EXPLAINED, rest)],
         note=note,
         key=key,

@@ -7,6 +7,7 @@ interpreter, that stands still.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,20 @@ class Clock:
     makes: bool = False
 
 
+class _OfThread(threading.local):
+    """What one thread has measured; no two add to the same number.
+
+    Attributes:
+        stack: Of each clock that runs: its piece, what was spent inside of it under other clocks, and how often.
+        sums: Of each piece: nanoseconds, how often it was timed, and how often others inside of it.
+    """
+
+    def __init__(self, every: list[dict[str, list[int]]]) -> None:
+        self.stack: list[list[Any]] = []
+        self.sums: dict[str, list[int]] = {}
+        every.append(self.sums)
+
+
 class Stopwatch:
     """Adds up the CPU time of functions, by piece.
 
@@ -45,20 +60,18 @@ class Stopwatch:
 
     def __init__(self, whole: Sequence[str] = ()) -> None:
         self._whole = frozenset(whole)
-        self._spent: dict[tuple[int, str], int] = {}
-        self._calls: dict[tuple[int, str], int] = {}
-        self._open = threading.local()
+        self._every: list[dict[str, list[int]]] = []
+        self._own = _OfThread(self._every)
 
     def timed(self, piece: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function with a clock."""
-        clock, spent, calls, whole, opened = time.thread_time_ns, self._spent, self._calls, self._whole, self._open
+        clock, whole, of_thread = time.thread_time_ns, self._whole, self._own
 
         def run(*args: Any, **keywords: Any) -> Any:
-            # Of each clock that runs on this thread: its piece, and what was spent inside of it by others.
-            stack: list[Any] = opened.__dict__.setdefault("stack", [])
+            stack = of_thread.stack
             if stack and stack[-1][0] in whole:
                 return function(*args, **keywords)
-            own = [piece, 0]
+            own: list[Any] = [piece, 0, 0]
             stack.append(own)
             began = clock()
             try:
@@ -68,10 +81,11 @@ class Stopwatch:
                 stack.pop()
                 if stack:
                     stack[-1][1] += taken
-                # By thread: no two add to the same number.
-                key = (threading.get_ident(), piece)
-                spent[key] = spent.get(key, 0) + taken - own[1]
-                calls[key] = calls.get(key, 0) + 1
+                    stack[-1][2] += 1
+                sums = of_thread.sums.setdefault(piece, [0, 0, 0])
+                sums[0] += taken - own[1]
+                sums[1] += 1
+                sums[2] += own[2]
 
         return run
 
@@ -99,21 +113,38 @@ class Stopwatch:
         return make
 
     def seconds(self, piece: str) -> float:
-        """Return what a piece took in all, less what its clock itself took of that."""
-        spent = sum(taken for (_, name), taken in self._spent.items() if name == piece)
-        return max(0.0, (spent - self.calls(piece) * _own_cost()) / 1e9)
+        """Return what a piece took in all, less what the clocks themselves took of that."""
+        inside, outside = _own_cost()
+        spent, calls, others = self._sums(piece)
+        return max(0.0, (spent - calls * inside - others * outside) / 1e9)
 
     def calls(self, piece: str) -> int:
         """Return how often it was timed."""
-        return sum(number for (_, name), number in self._calls.items() if name == piece)
+        return self._sums(piece)[1]
+
+    def _sums(self, piece: str) -> tuple[int, int, int]:
+        spent, calls, others = (sum(some[piece][at] for some in self._every if piece in some) for at in range(3))
+        return spent, calls, others
 
 
-_costs: list[float] = []
+_SOME = 2000
 
 
-def _own_cost() -> float:
-    """Return the nanoseconds between two readings of the clock with nothing between."""
-    if not _costs:
-        clock = time.thread_time_ns
-        _costs.append(min(-(clock() - clock()) for _ in range(2000)))
-    return _costs[0]
+@functools.cache
+def _own_cost() -> tuple[float, float]:
+    """Return the nanoseconds that a clock adds to its own piece, and to the one round that."""
+    watch, clock = Stopwatch(), time.thread_time_ns
+    inside = float(min(-(clock() - clock()) for _ in range(_SOME)))
+
+    def nothing() -> None:
+        pass
+
+    timed = watch.timed("", nothing)
+
+    def whole(function: Callable[[], None]) -> float:
+        began = clock()
+        for _ in range(_SOME):
+            function()
+        return (clock() - began) / _SOME
+
+    return inside, max(0.0, min(whole(timed) - whole(nothing) for _ in range(5)) - inside)
