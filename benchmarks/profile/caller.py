@@ -62,7 +62,7 @@ _Handle = Callable[..., Any]
 
 def rounds(scale: Scale) -> tuple[int, int, int]:
     """Return how many rounds the three tables take."""
-    return scale.of(1_000, 60), scale.of(250, 15), scale.of(800, 60)
+    return scale.of(1_500, 30), scale.of(400, 8), scale.of(1_000, 30)
 
 
 def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Result:
@@ -88,6 +88,7 @@ def queue_without_worker() -> Iterator[Any]:
         yield handler
     finally:
         handler.queue.clear()
+        handler.queue.ledger.reset()  # what was thrown away is told of as lost otherwise
         handler.listener.stop()
 
 

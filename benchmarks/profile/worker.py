@@ -73,9 +73,9 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Result:
     info = (type(error), error, error.__traceback__)
     files, mails = rounds(scale)
     parts = [
-        _file("plain", None, scale.of(20_000, 3_000), files, folder, tell),
-        _file("exception", info, scale.of(6_000, 1_000), files, folder, tell),
-        _mail(info, scale.of(300, 60), mails, tell),
+        _file("plain", None, scale.of(20_000, 2_000), files, folder, tell),
+        _file("exception", info, scale.of(6_000, 600), files, folder, tell),
+        _mail(info, scale.of(300, 40), mails, tell),
     ]
     return Result(
         [table for table, _ in parts],
