@@ -62,7 +62,7 @@ _Handle = Callable[..., Any]
 
 def rounds(scale: Scale) -> tuple[int, int, int]:
     """Return how many rounds the three tables take."""
-    return scale.of(1_500, 30), scale.of(400, 8), scale.of(1_000, 30)
+    return scale.of(2_000, 30), scale.of(500, 8), scale.of(1_500, 30)
 
 
 def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Result:
