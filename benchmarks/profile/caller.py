@@ -247,21 +247,24 @@ def _frames(rounds: int, folder: Path, tell: Callable[[str], None]) -> tuple[Tab
     def walk(capture: Callable[..., Any], info: ExcInfo) -> Callable[[], float]:
         def turn() -> float:
             began = time.perf_counter()
-            kept = [capture(info) for _ in range(calls)]
+            kept = [capture(info) for _ in range(calls)]  # as records that wait keep theirs
             seconds = time.perf_counter() - began
-            del kept  # as records that wait keep theirs
+            kept.clear()
             return seconds
 
         return turn
 
-    def logged(handler: logging.Handler, info: ExcInfo, clear: Callable[[], None]) -> Callable[[], float]:
+    def logged(handler: logging.Handler, info: ExcInfo, queue: Any = None) -> Callable[[], float]:
         def turn() -> float:
             logger.handlers[:] = [handler]
             began = time.perf_counter()
             for number in range(calls):
                 logger.error("order %d failed", number, exc_info=info)
             seconds = time.perf_counter() - began
-            clear()
+            if queue is not None:
+                if len(queue.entries) != calls:
+                    raise AssertionError(f"{len(queue.entries)} of {calls} records in the queue")
+                queue.clear()
             return seconds
 
         return turn
@@ -272,8 +275,8 @@ def _frames(rounds: int, folder: Path, tell: Callable[[str], None]) -> tuple[Tab
         for frames, info in infos.items():
             for name, capture in walks().items():
                 contenders[f"{name}, {frames}"] = walk(capture, info)
-            contenders[f"{_DROPPED}, {frames}"] = logged(dropping, info, lambda: None)
-            contenders[f"{_ITSELF}, {frames}"] = logged(wrapped, info, wrapped.queue.clear)
+            contenders[f"{_DROPPED}, {frames}"] = logged(dropping, info)
+            contenders[f"{_ITSELF}, {frames}"] = logged(wrapped, info, wrapped.queue)
         taken = pieces.rounds_of(contenders, rounds, lambda: tell("each further frame"))
 
     def growth(name: str) -> list[float]:

@@ -33,6 +33,7 @@ from benchmarks.rounds import in_turn
 
 _FREED = "freed"
 
+# A piece ends where a function does, so two of the functions below are private: no public one is as narrow.
 _LOOP = Clock(PollSelector, "select", "the loop asks the system what has come")
 
 FILE_CLOCKS = (
@@ -176,8 +177,8 @@ def _file(
         note=f"Runs of {records:,} records, as in `worker_cost`; each piece by a clock of its thread's CPU round the"
         " function itself, in runs that take turns with those of the whole, which have no clocks."
         " What the clocks took themselves is taken off, but not how they disturb the caches: the pieces are rather too"
-        " large than too small. Not explained: turns of the event loop, its"
-        " tasks and timers, sleeps, the hand-over to the file's thread and back. With clocks the whole is"
+        " large than too small. Not explained: turns of the event loop, its tasks and timers, sleeps, the hand-over to"
+        " the file's thread and back. With clocks the whole is"
         f" {statistics.median(each['with clocks']):.2f} µs.",
         key=f"profile_file_{kind}",
     )
