@@ -8,9 +8,10 @@ A page says between two marks what it wants, and what stands there is written an
 
 ``claims`` is a table of all numbers to reach, with a column for each Python that was measured;
 ``missed`` a list of those that are not reached, with what is known about why; ``table KEY`` and
-``picture NAME`` are one of those; ``machine`` says where and when; ``all`` is everything, benchmark
-by benchmark. Numbers come from ``docs/benchmarks.json`` alone, which `write` makes of the reports, so
-a test can see whether a page shows what was measured.
+``picture NAME`` are one of those, ``tables KEY`` is a table as each Python gave it; ``machine`` says
+where and when; ``all`` is everything, benchmark by benchmark, and ``all but NAME …`` leaves some out.
+Numbers come from ``docs/benchmarks.json`` alone, which `write` makes of the reports, so a test can see
+whether a page shows what was measured.
 """
 
 from __future__ import annotations
@@ -125,13 +126,16 @@ def fill(text: str, runs: Sequence[Run], page: Path) -> str:
 def _what(asked: str, runs: Sequence[Run], to_images: str) -> str:
     kind, _, key = asked.partition(" ")
     if kind == "all":
-        return "\n\n".join(_benchmark(one, to_images) for one in runs[0].values())
+        left_out = key.removeprefix("but ").split()
+        return "\n\n".join(_benchmark(one, to_images) for name, one in runs[0].items() if name not in left_out)
     if kind == "claims":
         return _claims(runs)
     if kind == "missed":
         return _missed(runs)
     if kind == "machine":
         return " ".join(_machine(run) for run in runs)
+    if kind == "tables":
+        return _of_each_python(key, runs)
     found = {
         "table": {table["key"]: _table(table) for table in _each(runs[0], "tables") if table["key"]},
         "picture": {picture["name"]: _picture(picture, to_images) for picture in _each(runs[0], "pictures")},
@@ -139,6 +143,14 @@ def _what(asked: str, runs: Sequence[Run], to_images: str) -> str:
     if key not in found:
         raise KeyError(f"no {kind} {key!r} was measured: {', '.join(found)}")
     return found[key]
+
+
+def _of_each_python(key: str, runs: Sequence[Run]) -> str:
+    tables = {_python(run): table for run in runs for table in _each(run, "tables") if table["key"] == key}
+    if not tables:
+        raise KeyError(f"no table {key!r} was measured")
+    title = next(iter(tables.values()))["title"]
+    return "\n\n".join([f"**{title}**", *(f"{python}:\n\n{_table(table)}" for python, table in tables.items())])
 
 
 def _each(run: Run, what: str) -> Iterable[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ NAMES = (
     "storm",
     "exit_time",
     "start_time",
+    "profile",
 )
 
 

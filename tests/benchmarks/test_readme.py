@@ -98,6 +98,25 @@ def test_a_page_that_asks_for_what_was_not_measured_is_an_error(checkout: Path):
         readme.fill(EMPTY.format("table storm"), [{"hot_path": documents.of(made())}], Path("README.md"))
 
 
+def test_a_page_can_show_a_table_of_each_python(checkout: Path):
+    (checkout / "docs/benchmarks.md").write_text(EMPTY.format("tables plain"), "utf-8")
+    readme.write(reports(checkout), checkout)
+    text = (checkout / "docs/benchmarks.md").read_text("utf-8")
+    (table, *_) = documents.of(made())["tables"]
+    assert text.count(words.as_markdown(table)) == 2
+    assert text.index(f"**{table['title']}**") < text.index("CPython 3.11.7:") < text.index("CPython 3.13.0:")
+    with pytest.raises(KeyError, match="no table 'storm'"):
+        readme.fill(EMPTY.format("tables storm"), readme.read(checkout), Path("README.md"))
+
+
+def test_a_page_can_leave_out_what_stands_elsewhere_on_it(checkout: Path):
+    readme.write(reports(checkout), checkout)
+    runs = readme.read(checkout)
+    ((name, one),) = runs[0].items()
+    assert f"### {one['title']}" in readme.fill(EMPTY.format("all but storm"), runs, Path("README.md"))
+    assert f"### {one['title']}" not in readme.fill(EMPTY.format(f"all but {name}"), runs, Path("README.md"))
+
+
 def test_every_samples_summary_is_in_the_checkout(checkout: Path):
     folders = reports(checkout)
     readme.write(folders, checkout)
