@@ -184,7 +184,10 @@ def _claims(runs: Sequence[Run]) -> str:
         for place, claim in enumerate(one["claims"]):
             # By place and not by text: a bound that differs by Python stands in the text.
             cells = [_reached(run.get(name, {}).get("claims", ())[place : place + 1]) for run in runs]
-            lines.append(f"| {claim['text']} | {words.bound(claim)} | {' | '.join(cells)} |")
+            bounds = dict.fromkeys(
+                words.bound(one) for run in runs for one in run.get(name, {}).get("claims", ())[place : place + 1]
+            )
+            lines.append(f"| {claim['text']} | {' / '.join(bounds)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

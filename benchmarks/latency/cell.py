@@ -22,7 +22,7 @@ from asynclog.trial.servers import Child, DemoError, MailProcess
 from benchmarks.latency import processes
 from benchmarks.latency.accounts import Account, account
 from benchmarks.latency.plan import Contender, Server, State, Timing
-from benchmarks.latency.witness import Settings, read_raised, stats_path
+from benchmarks.latency.witness import Settings, count_in_file, read_raised, stats_path
 
 _START_SECONDS = 60.0
 _BACKLOG = 4096
@@ -220,4 +220,12 @@ def _account(server: Server, app: _Served, folder: Path, mails: Sequence[Mail]) 
     _, raised = read_raised(folder, key)
     path = stats_path(folder, key)
     stats = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    return account(app.contender, raised, mails_of(key, mails), app.child.stderr(), stats, exits=server.exits)
+    return account(
+        app.contender,
+        raised,
+        mails_of(key, mails),
+        app.child.stderr(),
+        stats,
+        exits=server.exits,
+        written=count_in_file(folder, key),
+    )

@@ -27,23 +27,29 @@ class Contender:
 
 NOWHERE = Contender("nowhere", "no logging", "a NullHandler: the record is made and dropped")
 AGAIN = Contender("again", "no logging, 2nd copy", "the same app once more, in a process of its own")
-DIRECT = Contender("direct", "SMTPHandler", "logging.handlers.SMTPHandler: a mail for each error, sent by the request")
+DIRECT = Contender(
+    "direct",
+    "SMTPHandler",
+    "logging.handlers.SMTPHandler and FileHandler: a mail for each error, sent and written by the request",
+)
 PAIR = Contender(
     "pair",
     "QueueHandler + QueueListener",
-    "the standard library's pair round an SMTPHandler: a mail for each error, an unbounded queue, nothing retried",
+    "the standard library's pair round a FileHandler and an SMTPHandler: a mail for each error, an unbounded queue, "
+    "nothing retried; one thread for both, so a slow mail holds the file up",
 )
 LOGBOOK = Contender(
     "logbook",
     "Logbook, threaded",
     "Logbook's ThreadedWrapperHandler(MailHandler) behind its RedirectLoggingHandler: a mail for each error, an "
-    "unbounded queue of live tracebacks; no timeout on the connection, and its thread ends with the first failed mail",
+    "unbounded queue of live tracebacks; no timeout on the connection, and its thread ends with the first failed mail. "
+    "Its FileHandler writes in the request",
 )
 ASYNCLOG = Contender(
     "asynclog",
     "asynclog",
-    "asynclog.wrap(SMTPHandler): the first error at once, then digests with exact counts; digest_interval=(10, 60) "
-    "and not the default's minute, so that digests are composed while it is measured",
+    "asynclog.wrap(FileHandler, SMTPHandler): the first error at once, then digests with exact counts; "
+    "digest_interval=(10, 60) and not the default's minute, so that digests are composed while it is measured",
 )
 
 _ALL = (NOWHERE, AGAIN, DIRECT, PAIR, LOGBOOK, ASYNCLOG)

@@ -7,6 +7,7 @@ import json
 import logging
 import mmap
 import os
+import re
 import signal
 import struct
 import sys
@@ -16,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asynclog.trial.plan import RAISING_PATH
+
 _FORMAT = struct.Struct("<QQ")
+_MESSAGE = re.compile(rf"Exception on (?:{RAISING_PATH} \[GET\]|request GET {RAISING_PATH})")
 
 SETTINGS = "ASYNCLOG_BENCH_LATENCY"
 """The environment variable that tells an app's process its `Settings`, as JSON."""
@@ -101,6 +105,22 @@ class StatsAtExit(logging.Handler):
 def stats_path(folder: Path, kind: str) -> Path:
     """Return where an app leaves its last counts."""
     return folder / f"{kind}.stats.json"
+
+
+def log_path(folder: Path, kind: str) -> Path:
+    """Return where a contender writes its file."""
+    return folder / f"{kind}.log"
+
+
+def count_in_file(folder: Path, kind: str) -> int:
+    """Return how many of an app's errors its file tells of; none where it has no file.
+
+    By the messages that Flask and Quart log, which stand once in a record whatever its format.
+    """
+    try:
+        return len(_MESSAGE.findall(log_path(folder, kind).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return 0
 
 
 def end_with_the_harness() -> None:

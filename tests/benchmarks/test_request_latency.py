@@ -23,6 +23,7 @@ from benchmarks.latency.plan import (
     AGAIN,
     ASYNCLOG,
     DIRECT,
+    LOGBOOK,
     NOWHERE,
     PAIR,
     QUICK,
@@ -31,9 +32,9 @@ from benchmarks.latency.plan import (
     contenders,
     requests,
 )
-from benchmarks.latency.summary import latencies, ratios
+from benchmarks.latency.summary import ABOVE, UNCERTAIN, WITHIN, Ratio, latencies, ratios
 from benchmarks.latency.tables import Numbers
-from benchmarks.latency.witness import Raised, Settings, read_raised
+from benchmarks.latency.witness import Raised, Settings, count_in_file, log_path, read_raised
 from benchmarks.result import Scale
 
 TINY = dataclasses.replace(QUICK, rate=15.0, cold=0.5, seconds=1.5, patience=5.0, grace=10.0)
@@ -53,6 +54,7 @@ def test_every_error_of_every_contender_is_raised_and_asynclogs_are_accounted_fo
     for contender in took_part:
         assert found.accounts[contender.key].raised == each
     pair, ours = found.accounts[PAIR.key], found.accounts[ASYNCLOG.key]
+    assert pair.written == ours.written == each
     assert pair.mails == pair.told == each
     assert ours.broken == {}
     assert ours.silent == 0
@@ -69,7 +71,7 @@ def _assert_shapes(numbers: Numbers, found: Cell) -> None:
             for value, column in zip(values, table.columns, strict=True):
                 assert value is None or isinstance(value, str) == (column.decimals is None), (table.title, name)
     texts = [claim.text for claim in numbers.claims()]
-    assert len(texts) == len(set(texts)) == 5
+    assert len(texts) == len(set(texts)) == 8
     sample = numbers.samples()[found.server.key][found.state.key]
     assert set(sample) == {"busy", "ratios", *(one.key for one in found.contenders)}
     own = sample[ASYNCLOG.key]
@@ -88,7 +90,7 @@ def test_what_a_silent_mail_server_keeps_asynclog_from_sending_is_reported_exact
     ours = found.accounts[ASYNCLOG.key]
     assert ours.broken == {}
     assert (ours.told, ours.silent) == (0, 0)
-    assert ours.reported == ours.raised > 0
+    assert ours.reported == ours.raised == ours.written > 0
     assert not [sample for sample in found.samples if sample.failed]
 
 
@@ -161,6 +163,28 @@ def test_what_a_contender_neither_mailed_nor_reported_is_lost_without_a_word():
     assert killed.broken
 
 
+def test_a_thread_that_died_of_a_mail_tells_of_that_mail_alone():
+    stderr = "Exception in thread Thread-1 (_target):\nTraceback …\n"
+    found = account(LOGBOOK, 10, [], stderr, None, exits=True, written=10)
+    assert (found.reported, found.silent, found.written) == (1, 9, 10)
+
+
+def test_an_error_that_is_not_in_asynclogs_file_breaks_its_sums():
+    stats = {"accepted": 3, "delivered": 0, "dropped": {}, "dead_lettered": 0, "spooled": 0, "pending": 3}
+    left = "asynclog: 3 records left, x: 3"
+    assert account(ASYNCLOG, 3, [], left, stats, exits=True, written=3).broken == {}
+    assert account(ASYNCLOG, 3, [], left, stats, exits=True, written=2).broken == {
+        "raised = errors in the file": (3, 2)
+    }
+
+
+@pytest.mark.parametrize("line", ["Exception on /checkout [GET]", "Exception on request GET /checkout"])
+def test_errors_in_a_file_are_counted_by_the_frameworks_message(tmp_path, line):
+    assert count_in_file(tmp_path, "pair") == 0
+    log_path(tmp_path, "pair").write_text(f"[now] ERROR in app: {line}\nTraceback\n  checkout\n" * 3, "utf-8")
+    assert count_in_file(tmp_path, "pair") == 3
+
+
 def _cell(times: dict[str, list[float]]) -> Cell:
     """Make a cell of latencies, a request a tenth of a second."""
     took_part = (NOWHERE, AGAIN, ASYNCLOG)
@@ -182,14 +206,32 @@ def test_what_comes_before_the_measured_seconds_is_told_apart():
 
 def test_an_app_as_fast_as_the_one_without_logging_is_within_and_a_slow_one_above():
     steady = [0.001 + 0.00001 * (place % 7) for place in range(200)]
-    same = ratios(_cell({"nowhere": steady, "again": steady, "asynclog": steady}))
-    assert all(one.within for one in same.values())
+    same = ratios([_cell({"nowhere": steady, "again": steady, "asynclog": steady})])
+    assert {one.verdict for one in same.values()} == {WITHIN}
     assert all(one.asynclog == pytest.approx(1) and one.twin == 1 for one in same.values())
-    slow = ratios(_cell({"nowhere": steady, "again": steady, "asynclog": [2 * time for time in steady]}))
-    assert not any(one.within for one in slow.values())
+    slow = ratios([_cell({"nowhere": steady, "again": steady, "asynclog": [2 * time for time in steady]})])
+    assert {one.verdict for one in slow.values()} == {ABOVE}
+
+
+def test_beside_an_app_that_is_restless_by_itself_nothing_is_told():
+    steady = [0.001 + 0.00001 * (place % 7) for place in range(200)]
     restless = [time * (10 if place % 50 == 0 else 1) for place, time in enumerate(steady)]
-    spread = ratios(_cell({"nowhere": steady, "again": restless, "asynclog": restless}))
-    assert all(one.within for one in spread.values())
+    spread = ratios([_cell({"nowhere": steady, "again": restless, "asynclog": restless})])
+    assert spread[0.5].verdict == WITHIN
+    assert spread[0.99].verdict == UNCERTAIN
+    assert Ratio(asynclog=1.3, twin=1.0, low=0.8, high=1.4).verdict == WITHIN
+    assert Ratio(asynclog=1.04, twin=3.0, low=0.8, high=1.4).verdict == WITHIN
+    assert Ratio(asynclog=2.0, twin=1.0, low=0.8, high=2.1).verdict == UNCERTAIN
+    assert Ratio(asynclog=2.2, twin=1.0, low=0.8, high=2.1).verdict == ABOVE
+
+
+def test_cells_taken_together_have_the_percentiles_of_all_their_requests():
+    fast = [0.001 + 0.00001 * (place % 7) for place in range(200)]
+    cells_ = [_cell(dict.fromkeys(("nowhere", "again", "asynclog"), fast)) for _ in range(9)]
+    cells_.append(_cell({"nowhere": fast, "again": fast, "asynclog": [0.1] * 200}))
+    together = ratios(cells_)
+    assert together[0.5].verdict == WITHIN  # a tenth of all is slow
+    assert together[0.99].verdict == ABOVE
 
 
 def test_a_failed_request_counts_with_its_clients_patience():
