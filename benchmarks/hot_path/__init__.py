@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import errors, peers
-from benchmarks.hot_path import calls, instructions, memory, promises, rounds, show
+from benchmarks.hot_path import calls, figures, instructions, memory, promises, rounds, show
 from benchmarks.hot_path.rounds import Case
 from benchmarks.peers.base import Destination, Peer
 from benchmarks.result import Progress, Result, Scale
@@ -36,6 +36,7 @@ class Measured:
         contenders: Their adapters, by name.
         missing: Names of those that are not installed.
         rounds: By case, of each contender.
+        turns: By case, every round of each contender, in the order of the turns.
         plain: Single plain calls of each contender, microseconds.
         exception: Single calls with an exception of 10 frames.
         threads: By number of threads, single plain calls.
@@ -48,6 +49,7 @@ class Measured:
     contenders: dict[str, Peer]
     missing: list[str]
     rounds: dict[str, dict[str, rounds.Summary]] = field(default_factory=dict)
+    turns: dict[str, rounds.Rounds] = field(default_factory=dict)
     plain: calls.Calls = field(default_factory=dict)
     exception: calls.Calls = field(default_factory=dict)
     threads: dict[int, calls.Calls] = field(default_factory=dict)
@@ -67,7 +69,7 @@ def run(scale: Scale, progress: Progress) -> Result:
         blocks = scale.of(8, 2)
         holding = [name for name, peer in contenders.items() if peer.holds]
         measured.records = scale.of(10_000, 1_000)
-        counted = 0 if scale.quick else len(instructions.CONTENDERS) * len(instructions.CASES)
+        counted = 0 if scale.quick else instructions.steps()
         progress.begin(
             sum(scale.of(case.rounds, case.quick) for case in cases)
             + 2 * one_by_one[0]
@@ -80,6 +82,7 @@ def run(scale: Scale, progress: Progress) -> Result:
         for case in cases:
             taking_part = contenders if case.error else {**contenders, **bare}
             taken = rounds.interleave(case, taking_part, scale.of(case.rounds, case.quick), progress.step)
+            measured.turns[case.name] = taken
             measured.rounds[case.name] = {name: rounds.Summary.of(seconds) for name, seconds in taken.items()}
         measured.plain = calls.one_by_one(contenders, *one_by_one, None, progress.step)
         error = errors.caught(errors.raiser(9, Path(folder)))
@@ -124,14 +127,14 @@ def _cases(folder: Path) -> list[Case]:
     ten, forty = (errors.caught(errors.raiser(frames - 1, folder)) for frames in (10, 40))
     chain = errors.chained(errors.raiser(10, folder), errors.raiser(9, folder))
     return [
-        Case(show.PLAIN, 200, 300, 20, lambda peer: peer.plain()),
-        Case(show.MUTABLE, 200, 60, 4, lambda peer: peer.mutable()),
-        Case(show.EXTRA, 200, 60, 4, lambda peer: peer.extra()),
-        Case(show.TEN, 100, 80, 5, error=ten, traceback=ten.__traceback__),
-        Case(show.FORTY, 50, 40, 4, error=forty, traceback=forty.__traceback__),
-        Case(show.CHAINED, 50, 40, 4, error=chain, traceback=chain.__traceback__),
-        Case(show.LONG_PLAIN, 2000, 15, 1, lambda peer: peer.plain()),
-        Case(show.LONG_TEN, 1000, 8, 0, error=ten, traceback=ten.__traceback__),
+        Case(figures.PLAIN, 200, 300, 20, lambda peer: peer.plain()),
+        Case(figures.MUTABLE, 200, 60, 4, lambda peer: peer.mutable()),
+        Case(figures.EXTRA, 200, 60, 4, lambda peer: peer.extra()),
+        Case(figures.TEN, 100, 80, 5, error=ten, traceback=ten.__traceback__),
+        Case(figures.FORTY, 50, 40, 4, error=forty, traceback=forty.__traceback__),
+        Case(figures.CHAINED, 50, 40, 4, error=chain, traceback=chain.__traceback__),
+        Case(figures.LONG_PLAIN, 2000, 15, 1, lambda peer: peer.plain()),
+        Case(figures.LONG_TEN, 1000, 8, 0, error=ten, traceback=ten.__traceback__),
     ]
 
 

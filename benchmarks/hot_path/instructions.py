@@ -19,7 +19,8 @@ from pathlib import Path
 from benchmarks import errors, peers
 from benchmarks.peers.base import Destination
 
-CONTENDERS = (peers.FLOOR, peers.OURS, peers.QUEUE_PAIR)
+#: The two that compete with asynclog for the cheapest plain call are among them.
+CONTENDERS = (peers.FLOOR, peers.OURS, peers.QUEUE_PAIR, "stdlib QueueHandler, prepare() off", "backgroundlog")
 CASES = ("plain", "exception, 10 frames")
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,17 +35,27 @@ def counter() -> str | None:
     return "cachegrind" if shutil.which("valgrind") else None
 
 
+def steps() -> int:
+    """Return how many steps `count` tells of."""
+    return len(_contenders()) * len(CASES)
+
+
 def count(by: str, tell: Callable[[str], None]) -> dict[str, dict[str, float]]:
     """Return the instructions of a call, by contender and case."""
     run = _by_perf if by == "perf" else _by_cachegrind
     found: dict[str, dict[str, float]] = {}
-    for name in CONTENDERS:
+    for name in _contenders():
         for case in CASES:
             few, more = (run(_command(name, case, calls)) for calls in (_FEW, _MORE))
             if few is not None and more is not None:
                 found.setdefault(name, {})[case] = (more - few) / (_MORE - _FEW)
             tell(f"instructions by {by}, {name}, {case}")
     return found
+
+
+def _contenders() -> list[str]:
+    there = peers.installed()
+    return [name for name in CONTENDERS if name in there]
 
 
 def _command(name: str, case: str, calls: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Rounds: so many calls on one thread while the contender's worker is held, contenders in turn.
 
-A round is as long as a worker leaves records lying about. Its length was fixed before any number was
-looked at: 200 plain calls, 100 with an exception (50 with 40 frames). Longer rounds stand beside them, in which
+A round's length was fixed before any number was looked at: 200 plain calls, 100 with an exception (50 with
+40 frames). A busy app has more lying about before its worker comes; longer rounds stand beside these, in which
 the garbage collector's walks over what piles up are measured with the calls.
 """
 
@@ -21,7 +21,7 @@ from typing import ClassVar
 from benchmarks.measure import percentile
 from benchmarks.peers.base import USER, Call, Destination, ExcInfo, Facts, Peer
 
-#: Seconds a call in each round of each contender.
+#: Seconds a call in each round of each contender, in the order of the turns.
 Rounds = dict[str, list[float]]
 
 _SEED = 7

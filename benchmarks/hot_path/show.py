@@ -7,35 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import peers
 from benchmarks.hot_path import calls, rounds
+from benchmarks.hot_path.figures import (
+    CHAINED,
+    EXTRA,
+    FORTY,
+    LONG_PLAIN,
+    LONG_TEN,
+    MUTABLE,
+    PLAIN,
+    TEN,
+    added,
+    added_median,
+    instructions_above,
+    per_frame,
+    share,
+)
 from benchmarks.peers import FLOOR, OURS, QUEUE_PAIR
 from benchmarks.result import Column, Picture, Table
 
 if TYPE_CHECKING:
     from benchmarks.hot_path import Measured
 
-PLAIN = "plain"
-MUTABLE = "mutable argument"
-EXTRA = "with extra"
-TEN = "exception, 10 frames"
-FORTY = "exception, 40 frames"
-CHAINED = "chained, 10 + 10 frames"
-LONG_PLAIN = "plain, 2,000 a round"
-LONG_TEN = "exception, 1,000 a round"
-
-NOTHING = rounds.Nothing.facts.name
-BARE = rounds.Bare.facts.name
-
 _NOT_INSTALLED = "not installed"
 #: Shown in pictures of percentiles: with all contenders no line could be told from another.
 _CURVES = (FLOOR, OURS, QUEUE_PAIR, "stdlib FileHandler", "backgroundlog", "loguru, enqueue=True")
-
-
-def added(measured: Measured, case: str, name: str) -> float | None:
-    """Return what a contender under `logging` adds to the dropping handler's call; best rounds, microseconds."""
-    by_name = measured.rounds.get(case, {})
-    if name not in by_name or name == FLOOR or not measured.contenders[name].facts.under_logging:
-        return None
-    return by_name[name].best - by_name[FLOOR].best
 
 
 def tables(measured: Measured) -> list[Table]:
@@ -48,25 +43,34 @@ def tables(measured: Measured) -> list[Table]:
 
 
 def _plain(measured: Measured) -> Table:
-    pair = added(measured, PLAIN, QUEUE_PAIR)
+    pair, pair_median = (of(measured, PLAIN, QUEUE_PAIR) for of in (added, added_median))
     rows: list[tuple[str, list[float | str | None]]] = []
     for name, one in measured.rounds[PLAIN].items():
-        ours = added(measured, PLAIN, name) if name in measured.contenders else None
-        share = ours / pair if ours is not None and pair else None
-        rows.append((name, [one.best, one.median, f"{one.low:.2f} to {one.high:.2f}", ours, share]))
+        best, median = (of(measured, PLAIN, name) for of in (added, added_median))
+        values: list[float | str | None] = [one.best, one.median, f"{one.low:.2f} to {one.high:.2f}"]
+        values += [best, share(best, pair), median, share(median, pair_median)]
+        if measured.counted:
+            values.append(instructions_above(measured, PLAIN, name))
+        rows.append((name, values))
+    columns = [
+        Column("best round, µs a call"),
+        Column("median"),
+        Column("8 in 10 rounds", None),
+        Column("added, best"),
+        Column("of QueueHandler's, best", 0, percent=True),
+        Column("added, median"),
+        Column("of QueueHandler's, median", 0, percent=True),
+    ]
+    if measured.counted:
+        columns.append(Column("instructions added", 0))
     return Table(
         "A plain call, two arguments",
-        [
-            Column("best round, µs a call"),
-            Column("median"),
-            Column("8 in 10 rounds", None),
-            Column("added to logging's own"),
-            Column("of QueueHandler's", 0, percent=True),
-        ],
-        [*rows, *_missing(measured, 5)],
+        columns,
+        [*rows, *_missing(measured, len(columns))],
         note="Rounds of 200 calls, contenders in turn in an order drawn anew each time; 8 in 10 rounds lie in the "
-        "span. Added: best round less that of the handler that drops records; only for contenders under logging, "
-        "since an API of its own has another floor.",
+        "span. Added to logging's own: best round less the best of the handler that drops records; and the median, "
+        "over all turns, of the round less that handler's round of the same turn. Instructions above that handler's: "
+        "they are counted for some. Only for contenders under logging, since an API of its own has another floor.",
         key="plain",
     )
 
@@ -89,11 +93,6 @@ def _others(measured: Measured) -> Table:
         "Logbook delivers no traceback at all.",
         key="calls",
     )
-
-
-def per_frame(measured: Measured, name: str) -> float:
-    """Return what each frame beyond ten takes; microseconds."""
-    return (measured.rounds[FORTY][name].best - measured.rounds[TEN][name].best) / 30
 
 
 def _long(measured: Measured) -> Table:
@@ -142,16 +141,16 @@ def _threads(measured: Measured) -> Table:
         for taken in measured.threads.values():
             if name in taken:
                 one = calls.Summary.of(taken[name])
-                values += [one.p50, one.p99, one.p999]
+                values += [one.p50, one.p99, one.p999, one.worst]
             else:
-                values += ["hangs", None, None]
+                values += ["hangs", None, None, None]
         rows.append((name, values))
     return Table(
         "Plain calls back to back from several threads",
         [
             Column(f"{crowd} thread{'s' if crowd > 1 else ''}, {place}", 1)
             for crowd in measured.threads
-            for place in ("p50", "p99", "p99.9")
+            for place in ("p50", "p99", "p99.9", "worst")
         ],
         rows,
         note="µs of single calls, the workers running. A call that another thread's turn falls into waits for the "
@@ -176,23 +175,18 @@ def _held(measured: Measured) -> Table:
 
 
 def _counted(measured: Measured) -> Table:
-    cases = list(next(iter(measured.counted.values())))
-    floor = measured.counted.get(FLOOR, {})
+    cases = list(dict.fromkeys(case for by_case in measured.counted.values() for case in by_case))
     return Table(
         "Instructions of a call",
         [Column(f"{case}{suffix}", 0) for case in cases for suffix in ("", ", added")],
         [
             (
                 name,
-                [
-                    value
-                    for case in cases
-                    for value in (by_case[case], by_case[case] - floor[case] if name != FLOOR else None)
-                ],
+                [value for case in cases for value in (by_case.get(case), instructions_above(measured, case, name))],
             )
             for name, by_case in measured.counted.items()
         ],
-        note=f"Counted by {measured.counted_by}, with the worker held.",
+        note=f"Counted by {measured.counted_by}, with the worker held. Added: above the handler that drops records.",
         key="instructions",
     )
 

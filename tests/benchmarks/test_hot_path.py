@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import errors, hot_path, peers
-from benchmarks.hot_path import calls, instructions, memory, promises, rounds, show
+from benchmarks.hot_path import calls, figures, instructions, memory, promises, rounds, show
 from benchmarks.peers.base import Call, Destination, ExcInfo, Facts, Peer
 
 
@@ -151,15 +151,23 @@ def measured(tmp_path: Path):
     contenders[unprepared] = kinds[unprepared](Destination())
     made = hot_path.Measured(contenders, ["loguru"])
     by_case = {
-        show.PLAIN: (4.0, 4.5, 8.0, 4.4),
-        show.MUTABLE: (4.0, 6.0, 9.0, 5.0),
-        show.EXTRA: (4.0, 6.0, 9.0, 5.0),
-        show.TEN: (5.0, 8.0, 205.0, 6.0),
-        show.FORTY: (5.0, 11.0, 805.0, 6.0),
-        show.CHAINED: (5.0, 11.0, 405.0, 6.0),
+        figures.PLAIN: (4.0, 4.5, 8.0, 4.4),
+        figures.MUTABLE: (4.0, 6.0, 9.0, 5.0),
+        figures.EXTRA: (4.0, 6.0, 9.0, 5.0),
+        figures.TEN: (5.0, 8.0, 205.0, 6.0),
+        figures.FORTY: (5.0, 11.0, 805.0, 6.0),
+        figures.CHAINED: (5.0, 11.0, 405.0, 6.0),
     }
     made.rounds = {case: dict(zip(contenders, map(summary, values), strict=True)) for case, values in by_case.items()}
-    made.rounds[show.PLAIN] |= {show.NOTHING: summary(0.05), show.BARE: summary(0.15)}
+    made.rounds[figures.PLAIN] |= {figures.NOTHING: summary(0.05), figures.BARE: summary(0.15)}
+    # The machine was slower in each turn than in the one before, for all alike; the last turn disturbed who came last.
+    names = [*contenders, figures.NOTHING, figures.BARE]
+    plain = zip(names, (4.0, 4.8, 8.0, 4.4, 0.05, 0.15), strict=True)
+    made.turns[figures.PLAIN] = {name: [(value + slow) / 1e6 for slow in (0, 1, 7)] for name, value in plain}
+    made.turns[figures.TEN] = {
+        name: [value / 1e6, value / 1e6, 3 * value / 1e6]
+        for name, value in zip(contenders, (5.0, 11.0, 205.0, 6.0), strict=True)
+    }
     made.plain = made.exception = {name: [1.0, 2.0] for name in contenders}
     made.threads = {4: {name: [1.0] * 99 + [10.0 if name == peers.FLOOR else 50.0] * 2 for name in contenders}}
     made.held = {peers.OURS: memory.Held(1.0, 0)}
@@ -170,29 +178,72 @@ def measured(tmp_path: Path):
 
 
 def test_claims_follow_from_the_numbers(measured: hot_path.Measured):
-    least, share, bare, ten, frame, crowd = promises.claims(measured)
+    least, least_median, share, share_median, bare, bare_median, ten, ten_median, frame, crowd = promises.claims(
+        measured
+    )
     assert least.measured == pytest.approx(0.5 / 0.4)
     assert not least.holds
     assert "prepare() off adds 0.40 µs, asynclog 0.50 µs" in least.why_not
+    assert least_median.measured == pytest.approx(0.8 / 0.4)
     assert share.measured == pytest.approx(0.125)
+    assert share_median.measured == pytest.approx(0.2)
     assert bare.measured == pytest.approx(5.0)
+    assert bare_median.measured == pytest.approx(8.0)
     assert not bare.holds
     assert ten.measured == pytest.approx(0.015)
     assert ten.holds is (sys.version_info < (3, 13))
+    assert ten_median.measured == pytest.approx(0.03)
     assert frame.measured == pytest.approx(0.1)
     assert crowd.measured == pytest.approx(5.0)
     assert not crowd.holds
 
 
+def test_every_claim_says_which_estimate_it_goes_by_and_why_it_might_not_hold(measured: hot_path.Measured):
+    *estimated, crowd = promises.claims(measured)
+    for claim in estimated:
+        assert claim.text.endswith((", best rounds", ", median round"))
+        assert (claim.span is not None) is claim.text.endswith(", median round")
+    for claim in (*estimated, crowd):
+        assert "µs" in claim.why_not
+
+
+def test_the_median_is_of_differences_within_a_turn_so_that_a_machine_slowing_down_is_not_in_it(
+    measured: hot_path.Measured,
+):
+    assert figures.added_median(measured, figures.PLAIN, peers.OURS) == pytest.approx(0.8)
+    assert figures.added_median(measured, figures.PLAIN, peers.FLOOR) is None
+
+
+def test_a_turn_in_which_the_other_was_disturbed_has_no_ratio():
+    assert figures.span([1.0, 2.0, 3.0], [2.0, -1.0, 3.0]) == (0.5, 1.0)
+    assert all(math.isnan(one) for one in figures.span([1.0], [0.0]))
+
+
+def test_instructions_stand_in_the_plain_table_for_whom_they_were_counted(measured: hot_path.Measured):
+    assert "instructions added" not in [column.title for column in show.tables(measured)[0].columns]
+    measured.counted_by = "perf"
+    measured.counted = {
+        peers.FLOOR: {figures.PLAIN: 100.0},
+        peers.OURS: {figures.PLAIN: 110.0},
+        peers.QUEUE_PAIR: {figures.PLAIN: 140.0},
+    }
+    plain = show.tables(measured)[0]
+    assert plain.columns[-1].title == "instructions added"
+    added = {name: values[-1] for name, values in plain.rows}
+    assert added[peers.OURS] == 10
+    assert added[peers.FLOOR] is added["loguru"] is added[figures.BARE] is None
+    assert "0.25 times as much (10 to 40)" in promises.claims(measured)[2].why_not
+
+
 def test_who_is_not_installed_has_a_row_that_says_so(measured: hot_path.Measured):
     (plain, *_) = show.tables(measured)
-    assert ("loguru", ["not installed", None, None, None, None]) in list(plain.rows)
+    assert ("loguru", ["not installed", *[None] * 6]) in list(plain.rows)
     assert any("loguru" in line for line in show.lines(measured))
 
 
 def test_nothing_is_added_by_the_floor_nor_by_those_with_an_api_of_their_own(measured: hot_path.Measured):
-    assert show.added(measured, show.PLAIN, peers.FLOOR) is None
-    assert show.added(measured, show.PLAIN, peers.QUEUE_PAIR) == pytest.approx(4.0)
+    assert figures.added(measured, figures.PLAIN, peers.FLOOR) is None
+    assert figures.added(measured, figures.PLAIN, peers.QUEUE_PAIR) == pytest.approx(4.0)
 
 
 def test_every_picture_can_be_drawn_light_and_dark(measured: hot_path.Measured):
