@@ -1,8 +1,8 @@
 """What a logging call costs its caller, over the same call with a handler that drops the record.
 
 In rounds with every contender's worker held at a shut gate, so that the call alone is measured; then
-single calls while the workers run and deliver to nowhere, alone and from several threads; then what
-waiting records hold, and instructions counted.
+single calls while the workers run and deliver to nowhere, alone, after quiet and from several threads; then
+what waiting records hold, and instructions counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import errors, peers
-from benchmarks.hot_path import calls, figures, instructions, memory, promises, rounds, show
+from benchmarks.hot_path import (
+    calls,
+    drawn,
+    figures,
+    instructions,
+    memory,
+    promises,
+    quiet,
+    rounds,
+    show,
+    sustained,
+)
 from benchmarks.hot_path.rounds import Case
 from benchmarks.peers.base import Destination, Peer
 from benchmarks.result import Progress, Result, Scale
@@ -39,7 +50,10 @@ class Measured:
         turns: By case, every round of each contender, in the order of the turns.
         plain: Single plain calls of each contender, microseconds.
         exception: Single calls with an exception of 10 frames.
+        quiet: Single plain calls after two seconds without one.
         threads: By number of threads, single plain calls.
+        seconds: How long threads called on end.
+        sustained: What that came to.
         held: What waiting exceptions hold.
         records: How many waited.
         counted_by: What counted instructions; ``None``: nothing could, ``""``: it was left out.
@@ -52,7 +66,10 @@ class Measured:
     turns: dict[str, rounds.Rounds] = field(default_factory=dict)
     plain: calls.Calls = field(default_factory=dict)
     exception: calls.Calls = field(default_factory=dict)
+    quiet: calls.Calls = field(default_factory=dict)
     threads: dict[int, calls.Calls] = field(default_factory=dict)
+    seconds: float = 0.0
+    sustained: dict[str, sustained.Block] = field(default_factory=dict)
     held: dict[str, memory.Held] = field(default_factory=dict)
     records: int = 0
     counted_by: str | None = ""
@@ -67,13 +84,17 @@ def run(scale: Scale, progress: Progress) -> Result:
         one_by_one = (scale.of(20, 4), scale.of(250, 100))
         crowds = [crowd for crowd in CROWDS if crowd < 16 or not scale.quick]
         blocks = scale.of(8, 2)
+        turns = scale.of(40, 2)
+        measured.seconds = scale.of(20, 2) / 10
         holding = [name for name, peer in contenders.items() if peer.holds]
         measured.records = scale.of(10_000, 1_000)
         counted = 0 if scale.quick else instructions.steps()
         progress.begin(
             sum(scale.of(case.rounds, case.quick) for case in cases)
             + 2 * one_by_one[0]
+            + turns
             + len(crowds) * blocks
+            + sustained.steps(contenders)
             + len(holding)
             + counted
         )
@@ -87,8 +108,10 @@ def run(scale: Scale, progress: Progress) -> Result:
         measured.plain = calls.one_by_one(contenders, *one_by_one, None, progress.step)
         error = errors.caught(errors.raiser(9, Path(folder)))
         measured.exception = calls.one_by_one(contenders, *one_by_one, error, progress.step)
+        measured.quiet = quiet.after_quiet(contenders, turns, progress.step)
         for crowd in crowds:
             measured.threads[crowd] = calls.from_threads(contenders, crowd, blocks, 0.05, progress.step)
+        measured.sustained = sustained.blocks(contenders, measured.seconds, progress.step)
         raising = errors.raiser(9, Path(folder))
         measured.held = memory.held(contenders, raising, measured.records, progress.step)
         if not scale.quick:
@@ -98,7 +121,7 @@ def run(scale: Scale, progress: Progress) -> Result:
     return Result(
         tables=show.tables(measured),
         claims=promises.claims(measured),
-        pictures=show.pictures(measured),
+        pictures=drawn.pictures(measured),
         samples=_samples(measured),
         lines=show.lines(measured),
     )
@@ -148,7 +171,9 @@ def _samples(measured: Measured) -> dict[str, object]:
             for case, by_name in measured.rounds.items()
         },
         "one_by_one_us": {"plain": single(measured.plain), "exception": single(measured.exception)},
+        "after_quiet_us": {name: dataclasses.asdict(quiet.Summary.of(own)) for name, own in measured.quiet.items()},
         "threads_us": {str(crowd): single(taken) for crowd, taken in measured.threads.items()},
+        "sustained": {name: dataclasses.asdict(one) for name, one in measured.sustained.items()},
         "held": {name: dataclasses.asdict(one) for name, one in measured.held.items()},
         "held_records": measured.records,
         "instructions": {"by": measured.counted_by, "per_call": measured.counted},

@@ -121,7 +121,7 @@ def from_threads(
         chance.shuffle(order)
         for name in order:
             gc.collect()
-            new = _crowd(contenders[name], threads, seconds)
+            new = crowd(contenders[name], threads, seconds)
             taken[name] += new
             contenders[name].logged += len(new)
             contenders[name].empty()
@@ -129,7 +129,8 @@ def from_threads(
     return taken
 
 
-def _crowd(peer: Peer, threads: int, seconds: float) -> list[float]:
+def crowd(peer: Peer, threads: int, seconds: float, most: int = sys.maxsize) -> list[float]:
+    """Time plain calls that so many threads make back to back for so long; each ends early after `most` calls."""
     call, taken = peer.plain(), [[] for _ in range(threads)]  # type: tuple[Call, list[list[float]]]
     start = threading.Barrier(threads)
 
@@ -142,7 +143,7 @@ def _crowd(peer: Peer, threads: int, seconds: float) -> list[float]:
             call(1)
             ended = clock()
             own.append((ended - started) / 1e3)
-            if ended >= end:
+            if ended >= end or len(own) >= most:
                 return
 
     workers = [threading.Thread(target=work, args=(own,), daemon=True) for own in taken]

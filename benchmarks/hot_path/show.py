@@ -1,12 +1,11 @@
-"""The hot path's numbers as tables and pictures."""
+"""The hot path's numbers as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks import peers
-from benchmarks.hot_path import calls, rounds
+from benchmarks.hot_path import calls, quiet, sustained
 from benchmarks.hot_path.figures import (
     CHAINED,
     EXTRA,
@@ -23,20 +22,18 @@ from benchmarks.hot_path.figures import (
     share,
 )
 from benchmarks.peers import FLOOR, OURS, QUEUE_PAIR
-from benchmarks.result import Column, Picture, Table
+from benchmarks.result import Column, Table
 
 if TYPE_CHECKING:
     from benchmarks.hot_path import Measured
 
 _NOT_INSTALLED = "not installed"
-#: Shown in pictures of percentiles: with all contenders no line could be told from another.
-_CURVES = (FLOOR, OURS, QUEUE_PAIR, "stdlib FileHandler", "backgroundlog", "loguru, enqueue=True")
 
 
 def tables(measured: Measured) -> list[Table]:
     """Return the tables in the order of the page."""
     made = [_plain(measured), _others(measured), _long(measured), _single(measured)]
-    made += [_threads(measured), _held(measured)]
+    made += [_quiet(measured), _threads(measured), _sustained(measured), _held(measured)]
     if measured.counted:
         made.append(_counted(measured))
     return [*made, _contenders(measured)]
@@ -134,6 +131,23 @@ def _single(measured: Measured) -> Table:
     )
 
 
+def _quiet(measured: Measured) -> Table:
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name, taken in measured.quiet.items():
+        one = quiet.Summary.of(taken)
+        rows.append((name, [one.median, one.p90, one.worst]))
+    return Table(
+        "A single call after two seconds of quiet",
+        [Column("median, µs", 1), Column("p90", 1), Column("worst", 1)],
+        rows,
+        note=f"Plain, two arguments; {len(measured.quiet[OURS])} calls each, the workers running. Contenders call in "
+        "turn, in an order drawn anew each time, and each has had no call for 2 s. Caches are cold, for no delivery, "
+        "too. A worker that polls sees no difference; asynclog's sleeps after a second without a record, and here "
+        "the caller rings it. Queues wake a waiting thread at each call that finds it waiting.",
+        key="quiet",
+    )
+
+
 def _threads(measured: Measured) -> Table:
     rows: list[tuple[str, list[float | str | None]]] = []
     for name in measured.contenders:
@@ -156,6 +170,25 @@ def _threads(measured: Measured) -> Table:
         note="µs of single calls, the workers running. A call that another thread's turn falls into waits for the "
         "interpreter lock, 5 ms for each thread before it.",
         key="threads",
+    )
+
+
+def _sustained(measured: Measured) -> Table:
+    rows: list[tuple[str, list[float | str | None]]] = [
+        (name, [one.p50, one.p99, one.worst, one.a_second, one.drained, one.dropped])
+        for name, one in measured.sustained.items()
+    ]
+    rows += [(name, ["hangs", *[None] * 5]) for name in measured.contenders if name not in measured.sustained]
+    columns = [Column("p50, µs", 1), Column("p99", 1), Column("worst", 0), Column("calls a second", 0)]
+    return Table(
+        f"{sustained.THREADS} threads calling back to back for {measured.seconds:g} s",
+        [*columns, Column("all delivered after, s"), Column("dropped", 0)],
+        rows,
+        note="One block each, plain calls of two arguments, the workers running and nothing held; a block ends early "
+        f"after {sustained.MOST:,} calls. The second row of asynclog has the room that it comes with, 10,000 "
+        "records and 64 MiB, where a new record costs the oldest; dropped is what it counts itself. All others are "
+        "unbounded here, or have room for a million. A dash: it does not say.",
+        key="sustained",
     )
 
 
@@ -236,51 +269,3 @@ def lines(measured: Measured) -> list[str]:
     elif not measured.counted_by:
         made.append("Instructions are counted in a full run only.")
     return made
-
-
-def pictures(measured: Measured) -> list[Picture]:
-    """Return the pictures."""
-    return [
-        Picture(
-            "hot-path-plain",
-            "A plain call: best round, and the span of 8 in 10 rounds.",
-            _bars(measured.rounds[PLAIN], measured.contenders, "µs a call, logarithmic"),
-        ),
-        Picture(
-            "hot-path-exception",
-            "A call with an exception of 10 frames.",
-            _bars(measured.rounds[TEN], measured.contenders, "µs a call, logarithmic"),
-        ),
-        Picture(
-            "hot-path-single",
-            "Single calls with an exception, the workers running: how long the slowest take.",
-            _curves(measured.exception),
-        ),
-        Picture(
-            "hot-path-threads",
-            "Plain calls from four threads at once.",
-            _curves(measured.threads[4]),
-        ),
-    ]
-
-
-def _bars(by_name: Mapping[str, rounds.Summary], names: Sequence[str] | Mapping[str, Any], unit: str) -> Any:
-    rows = {name: (by_name[name].best, by_name[name].best, by_name[name].high) for name in names if name in by_name}
-
-    def draw(file: Any, dark: bool) -> None:
-        from benchmarks import pictures as style
-
-        style.bars(file, dark, rows, unit=unit, log=True)
-
-    return draw
-
-
-def _curves(taken: calls.Calls) -> Any:
-    series = {name: taken[name] for name in _CURVES if name in taken}
-
-    def draw(file: Any, dark: bool) -> None:
-        from benchmarks import pictures as style
-
-        style.percentile_curves(file, dark, series, unit="µs")
-
-    return draw

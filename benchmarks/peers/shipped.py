@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import asynclog
 from asynclog.values import Batch, Delivered, Part, whole
@@ -26,6 +27,13 @@ class _ToDestination(asynclog.Sink):
 
 
 class Asynclog(UnderLogging):
+    """Under `logging`, with room for all that is logged.
+
+    Attributes:
+        options: Of its listener.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {"maxsize": ROOM, "max_memory": 8 << 30}
     facts = Facts(
         "asynclog",
         "",
@@ -37,13 +45,21 @@ class Asynclog(UnderLogging):
     )
 
     def __init__(self, destination: Destination) -> None:
-        handler = asynclog.wrap(_ToDestination(destination), maxsize=ROOM, max_memory=8 << 30)
+        handler = asynclog.wrap(_ToDestination(destination), **self.options)
         super().__init__(destination, handler)
         self._listener = handler.listener
         self._listener.start()
 
     def flush(self) -> None:
         self._listener.flush(0)
+
+    def pending(self) -> int:
+        """Return how many records wait."""
+        return int(self._listener.stats()["pending"])
+
+    def dropped(self) -> int:
+        """Return how many records it dropped, by its own account."""
+        return sum(self._listener.stats()["dropped"].values())
 
     def close(self) -> None:
         self.destination.open()

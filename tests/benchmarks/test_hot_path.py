@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from benchmarks import errors, hot_path, peers
-from benchmarks.hot_path import calls, figures, instructions, memory, promises, rounds, show
+from benchmarks.hot_path import calls, drawn, figures, instructions, memory, promises, quiet, rounds, show, sustained
 from benchmarks.peers.base import Call, Destination, ExcInfo, Facts, Peer
 
 
@@ -121,6 +125,73 @@ def test_who_hangs_with_several_threads_is_left_out_of_them_only():
     assert list(calls.from_threads({"fake": fake}, 1, 1, 0.001, no_progress)) == ["fake"]
 
 
+def test_a_call_after_quiet_is_timed_once_for_each_contender_in_each_turn():
+    told: list[str] = []
+    steps: list[str] = []
+    fakes = {name: Fake(name, told) for name in "abcd"}
+    taken = quiet.after_quiet(fakes, 3, steps.append, quiet=0.001)
+    assert {name: len(own) for name, own in taken.items()} == dict.fromkeys("abcd", 3)
+    assert [sorted(told[start : start + 4]) for start in (0, 4, 8)] == [list("abcd")] * 3
+    assert told[12:] == [f"empty {name}" for name in "abcd"], "nothing is held, and it is emptied at the end"
+    assert {fake.logged for fake in fakes.values()} == {3}
+    assert len(steps) == 3
+    assert quiet.Summary.of([1.0, 5.0, 9.0]) == quiet.Summary(5.0, 9.0, 9.0, 3)
+
+
+def test_each_contender_has_had_quiet_before_its_call_whatever_the_orders():
+    moments: dict[str, list[float]] = {name: [] for name in "abc"}
+
+    class Noting(Fake):
+        def plain(self) -> Call:
+            return lambda number: moments[self.name].append(time.monotonic())
+
+    quiet.after_quiet({name: Noting(name) for name in "abc"}, 4, no_progress, quiet=0.05)
+    for own in moments.values():
+        assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(own))
+
+
+def test_a_sustained_block_ends_early_after_so_many_calls_and_is_drained():
+    fake, steps = Fake(), []  # type: tuple[Fake, list[str]]
+    found = sustained.blocks({"fake": fake}, 20.0, steps.append, most=40)
+    assert list(found) == ["fake", sustained.BY_DEFAULT]
+    assert found["fake"].calls == fake.logged == fake.told.count("fake") == 40
+    assert fake.told[-1] == "empty fake"
+    assert found["fake"].dropped == found[sustained.BY_DEFAULT].dropped == 0
+    assert found["fake"].a_second > 0
+    assert len(steps) == sustained.steps({"fake": fake}) == 2
+
+
+def test_what_asynclog_drops_in_a_sustained_block_is_what_it_counts():
+    class Tight(sustained.ByDefault):
+        options: ClassVar[dict[str, object]] = {"maxsize": 10}
+
+    destination = Destination(keep=True)
+    tight = Tight(destination)
+    try:
+        destination.shut()  # its worker waits there, so that later records must push earlier ones out
+        threading.Timer(0.3, destination.open).start()
+        block = sustained._block(tight, 20.0, 400)
+    finally:
+        tight.close()
+    assert destination.kept is not None
+    delivered = sum("user bob failed" in text for text in destination.kept)  # and not its word of what it dropped
+    assert block.calls == 400
+    assert block.dropped == 400 - delivered > 0
+
+
+def test_who_hangs_with_several_threads_has_a_row_that_says_so(measured: hot_path.Measured):
+    table = next(one for one in show.tables(measured) if one.key == "sustained")
+    assert table.title == "4 threads calling back to back for 2 s"
+    rows = dict(table.rows)
+    assert list(rows[peers.OURS]) == [1.0, 2.0, 30.0, 10.0, 0.5, 3]
+    assert list(rows[peers.QUEUE_PAIR]) == ["hangs", *[None] * 5]
+
+
+def test_every_row_is_as_wide_as_its_table(measured: hot_path.Measured):
+    for table in show.tables(measured):
+        assert {len(values) for _, values in table.rows} == {len(table.columns)}, table.title
+
+
 def test_pinned_requests_are_counted_and_weighed(tmp_path: Path):
     free, pinning = Fake("free"), Fake("pinning")
     pinning.pins = True
@@ -170,6 +241,9 @@ def measured(tmp_path: Path):
     }
     made.plain = made.exception = {name: [1.0, 2.0] for name in contenders}
     made.threads = {4: {name: [1.0] * 99 + [10.0 if name == peers.FLOOR else 50.0] * 2 for name in contenders}}
+    made.quiet = {name: [1.0, 2.0, 30.0] for name in contenders}
+    made.seconds = 2.0
+    made.sustained = {peers.OURS: sustained.Block(1.0, 2.0, 30.0, 20, 10.0, 0.5, 3)}
     made.held = {peers.OURS: memory.Held(1.0, 0)}
     made.records = 1000
     yield made
@@ -250,7 +324,7 @@ def test_every_picture_can_be_drawn_light_and_dark(measured: hot_path.Measured):
     pytest.importorskip("matplotlib")
     from benchmarks import outcome
 
-    for one in outcome.draw(show.pictures(measured)):
+    for one in outcome.draw(drawn.pictures(measured)):
         assert one.light.startswith(b"<?xml")
         assert one.light != one.dark
         assert one.suffix == ".svg"
@@ -260,7 +334,7 @@ def test_the_same_picture_is_the_same_bytes(measured: hot_path.Measured):
     pytest.importorskip("matplotlib")
     from benchmarks import outcome
 
-    first, second = (outcome.draw(show.pictures(measured)[:1])[0].light for _ in range(2))
+    first, second = (outcome.draw(drawn.pictures(measured)[:1])[0].light for _ in range(2))
     assert first == second
 
 
