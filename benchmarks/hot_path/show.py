@@ -174,11 +174,14 @@ def _threads(measured: Measured) -> Table:
 
 
 def _sustained(measured: Measured) -> Table:
-    rows: list[tuple[str, list[float | str | None]]] = [
-        (name, [one.p50, one.p99, one.worst, one.a_second, one.drained, one.dropped])
-        for name, one in measured.sustained.items()
-    ]
-    rows += [(name, ["hangs", *[None] * 5]) for name in measured.contenders if name not in measured.sustained]
+    names = [one for name in measured.contenders for one in ((name, sustained.BY_DEFAULT) if name == OURS else (name,))]
+    rows: list[tuple[str, list[float | str | None]]] = []
+    for name in names:
+        one = measured.sustained.get(name)
+        if one is None:
+            rows.append((name, ["hangs", *[None] * 5]))
+        else:
+            rows.append((name, [one.p50, one.p99, one.worst, one.a_second, one.drained, one.dropped]))
     columns = [Column("p50, µs", 1), Column("p99", 1), Column("worst", 0), Column("calls a second", 0)]
     return Table(
         f"{sustained.THREADS} threads calling back to back for {measured.seconds:g} s",
@@ -187,7 +190,7 @@ def _sustained(measured: Measured) -> Table:
         note="One block each, plain calls of two arguments, the workers running and nothing held; a block ends early "
         f"after {sustained.MOST:,} calls. The second row of asynclog has the room that it comes with, 10,000 "
         "records and 64 MiB, where a new record costs the oldest; dropped is what it counts itself. All others are "
-        "unbounded here, or have room for a million. A dash: it does not say.",
+        "unbounded here, or have room for a million. A dash: it has no queue, or does not say.",
         key="sustained",
     )
 

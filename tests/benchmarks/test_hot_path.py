@@ -185,6 +185,7 @@ def test_who_hangs_with_several_threads_has_a_row_that_says_so(measured: hot_pat
     rows = dict(table.rows)
     assert list(rows[peers.OURS]) == [1.0, 2.0, 30.0, 10.0, 0.5, 3]
     assert list(rows[peers.QUEUE_PAIR]) == ["hangs", *[None] * 5]
+    assert list(rows)[1:3] == [peers.OURS, sustained.BY_DEFAULT], "the two rows of asynclog stand together"
 
 
 def test_every_row_is_as_wide_as_its_table(measured: hot_path.Measured):
@@ -244,6 +245,7 @@ def measured(tmp_path: Path):
     made.quiet = {name: [1.0, 2.0, 30.0] for name in contenders}
     made.seconds = 2.0
     made.sustained = {peers.OURS: sustained.Block(1.0, 2.0, 30.0, 20, 10.0, 0.5, 3)}
+    made.sustained[sustained.BY_DEFAULT] = made.sustained[peers.OURS]
     made.held = {peers.OURS: memory.Held(1.0, 0)}
     made.records = 1000
     yield made
