@@ -182,6 +182,7 @@ def test_what_asynclog_drops_in_a_sustained_block_is_what_it_counts():
 def test_who_hangs_with_several_threads_has_a_row_that_says_so(measured: hot_path.Measured):
     table = next(one for one in show.tables(measured) if one.key == "sustained")
     assert table.title == "4 threads calling back to back for 2 s"
+    assert "it dropped 3 of 20" in table.note
     rows = dict(table.rows)
     assert list(rows[peers.OURS]) == [1.0, 2.0, 30.0, 10.0, 0.5, 3]
     assert list(rows[peers.QUEUE_PAIR]) == ["hangs", *[None] * 5]
