@@ -29,7 +29,7 @@ from benchmarks.latency.tables import Numbers
 from benchmarks.result import Progress, Result, Scale
 
 TITLE = "Request latency while the mail server is healthy, slow, refusing and silent"
-MINUTES = (15, 0.8)
+MINUTES = (15, 0.7)
 
 
 def run(scale: Scale, progress: Progress) -> Result:

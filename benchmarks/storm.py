@@ -20,7 +20,7 @@ from benchmarks.rounds import Spread, each_round, in_turn, ratios
 from benchmarks.storm_child import PLACES, THREADS
 
 TITLE = "A storm: a million errors at once"
-MINUTES = (3, 0.2)
+MINUTES = (3, 0.15)
 
 DROPPING, COLD, STARTED, STDLIB = (
     "dropping",

@@ -11,7 +11,6 @@ import statistics
 from typing import TYPE_CHECKING
 
 from benchmarks.hot_path import rounds
-from benchmarks.measure import percentile
 from benchmarks.peers import FLOOR
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ FORTY = "exception, 40 frames"
 CHAINED = "chained, 10 + 10 frames"
 LONG_PLAIN = "plain, 2,000 a round"
 LONG_TEN = "exception, 1,000 a round"
+
+# Of all turns, for the span of a ratio; and how many turns a part has at least.
+_PARTS, _LEAST = 10, 10
 
 NOTHING = rounds.Nothing.facts.name
 BARE = rounds.Bare.facts.name
@@ -66,13 +68,25 @@ def share(part: float | None, of: float | None) -> float | None:
     return part / of if part is not None and of else None
 
 
-def span(over: list[float], under: list[float]) -> tuple[float, float]:
-    """Return the 10th and the 90th percentile of two contenders' ratio, turn by turn.
+def span(over: list[float], under: list[float]) -> tuple[float, float] | None:
+    """Return the least and the most that the ratio of medians comes to in a tenth of the turns.
 
-    Turns in which the lower number is not above nothing are left out: disturbed, they have no ratio.
+    Of turns one after the other, so that a stretch in which the machine was busy is told from the others. Not the ratio
+    of single turns: in a disturbed one the lower number is next to nothing, or below.
+
+    Returns:
+        ``None`` where there are too few turns for that, or one part has no ratio.
     """
-    ratios = [one / other for one, other in zip(over, under, strict=True) if other > 0]
-    return (percentile(ratios, 10), percentile(ratios, 90)) if ratios else (float("nan"), float("nan"))
+    size = len(over) // _PARTS
+    if size < _LEAST:
+        return None
+    ratios = []
+    for start in range(0, size * _PARTS, size):
+        below = statistics.median(under[start : start + size])
+        if below <= 0:
+            return None
+        ratios.append(statistics.median(over[start : start + size]) / below)
+    return min(ratios), max(ratios)
 
 
 def per_frame(measured: Measured, name: str) -> float:
