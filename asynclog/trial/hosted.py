@@ -40,6 +40,7 @@ from asynclog.trial.inventory import (
     mail_lanes,
     writes_nowhere_else,
 )
+from asynclog.trial.memory import own_memory
 from asynclog.trial.plan import ASYNCLOG, STDLIB
 from asynclog.trial.redirect import Redirection
 
@@ -138,7 +139,7 @@ class Hosted:
 
     def write_counts_at_exit(self) -> None:
         """Have the counts written when the process ends."""
-        self._at_exit = CountsAtExit(self._hosting.exit_file, self.counts)
+        self._at_exit = CountsAtExit(self._hosting.exit_file, self.last_counts)
 
     def _count(self, handler: logging.Handler) -> None:
         given = self._mail_handlers.get(id(handler))
@@ -235,6 +236,10 @@ class Hosted:
             "app": type(self.app).__name__,
             "exact": all(type(given.handler).emit in EXACT for given in self._mail_handlers.values()),
         }
+
+    def last_counts(self) -> dict[str, Any]:
+        """Return the counts, and what is told only at the end."""
+        return {**self.counts(), "memory": own_memory()}
 
     def _found(self) -> int:
         """Return how many handlers of the app's there are that asynclog could ship for."""

@@ -14,6 +14,9 @@ from asynclog.trial.plan import AGAIN, APPS, ASYNCLOG, NOWHERE, PATIENCE, STDLIB
 BOUND = 1.10
 """A p99 within this ratio of the app that logs nowhere keeps the promise whatever the spread is."""
 
+ENOUGH = 1000
+"""Requests from which a p99.9 is said: of fewer, it is the worst of all."""
+
 _DRAWS = 400
 
 
@@ -33,11 +36,20 @@ class Summary:
 
     A failed request counts as no faster than the patience of its client: an error page that came
     at once is not a good answer.
+
+    Attributes:
+        requests: How many.
+        p50: Of what they waited.
+        p99: Likewise.
+        p999: Likewise; ``None`` where there were fewer than `ENOUGH`.
+        worst: Likewise.
+        failed: How many of them.
     """
 
     requests: int
     p50: float
     p99: float
+    p999: float | None
     worst: float
     failed: int
 
@@ -52,7 +64,8 @@ def summary(samples: Iterable[Sample]) -> Summary:
     known = tuple(samples)
     times = sorted(waited(sample) for sample in known)
     failed = sum(sample.failed for sample in known)
-    return Summary(len(times), percentile(times, 0.5), percentile(times, 0.99), times[-1], failed)
+    p999 = percentile(times, 0.999) if len(times) >= ENOUGH else None
+    return Summary(len(times), percentile(times, 0.5), percentile(times, 0.99), p999, times[-1], failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +133,13 @@ class Measured:
 
     Attributes:
         summaries: By phase key, then by app key.
+        overall: All states together, by app key.
         comparisons: By phase key.
         lateness: How late the load itself sent its requests; seconds at p50, p99 and worst.
     """
 
     summaries: Mapping[str, Mapping[str, Summary]]
+    overall: Mapping[str, Summary]
     comparisons: Mapping[str, Comparison]
     lateness: tuple[float, float, float]
 
@@ -134,9 +149,11 @@ def measure(plan: tuple[Phase, ...], samples: Sequence[Sample]) -> Measured:
     grouped: dict[str, dict[str, list[Sample]]] = {phase.key: {app.key: [] for app in APPS} for phase in plan}
     for sample in samples:
         grouped[phase_at(plan, sample.due).key][APPS[sample.app].key].append(sample)
+    own = {app.key: [one for by_app in grouped.values() for one in by_app[app.key]] for app in APPS}
     late = sorted(sample.late for sample in samples)
     return Measured(
-        {phase: {app: summary(own) for app, own in by_app.items()} for phase, by_app in grouped.items()},
+        {phase: {app: summary(some) for app, some in by_app.items()} for phase, by_app in grouped.items()},
+        {app: summary(every) for app, every in own.items()},
         {phase: compare(by_app) for phase, by_app in grouped.items()},
         (percentile(late, 0.5), percentile(late, 0.99), late[-1]),
     )

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from asynclog._version import __version__
 from asynclog.trial import picture, words
 from asynclog.trial.accounts import Mail
+from asynclog.trial.measure import ENOUGH
 from asynclog.trial.plan import ASYNCLOG, ONE_IN, PATIENCE, STDLIB
 from asynclog.trial.run import Outcome
 
@@ -82,6 +83,8 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
         "database_down": outcome.outage,
         "own_app": None if outcome.own is None else dataclasses.asdict(outcome.own),
         "faults": outcome.faults,
+        "memory": {key: None if one is None else dataclasses.asdict(one) for key, one in outcome.memory.items()},
+        "all_states": {key: dataclasses.asdict(one) for key, one in outcome.measured.overall.items()},
         "lateness": dict(zip(("p50", "p99", "worst"), outcome.measured.lateness, strict=True)),
         "states": {
             phase.key: {
@@ -117,7 +120,7 @@ def render(outcome: Outcome) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=words.duration, ratio=words.ratio, spread=words.spread)
+    environment.filters.update(duration=words.duration, ratio=words.ratio, size=words.size, spread=words.spread)
     theirs, ours = (outcome.accounts[app.key] for app in (STDLIB, ASYNCLOG))
     return environment.get_template("own_app.html.j2" if outcome.own else "report.html.j2").render(
         outcome=outcome,
@@ -128,6 +131,7 @@ def render(outcome: Outcome) -> str:
         account=ours,
         rest=list(dict.fromkeys((*theirs.rest, *ours.rest))),
         one_in=ONE_IN,
+        enough=ENOUGH,
         patience=PATIENCE,
         version=__version__,
         machine=_machine(),

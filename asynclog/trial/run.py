@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from asynclog.trial.accounts import Account, Mail, mails_of, owner_by_sender
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import Measured, measure, needless_failures
+from asynclog.trial.memory import Memory
 from asynclog.trial.plan import APPS, ASYNCLOG, PATIENCE, App, Phase, phases
 from asynclog.trial.scene import DemoScene, OwnApp, Scene, Voice
 from asynclog.trial.servers import DemoError, LoadProcess, MailProcess, ServedApp
@@ -83,6 +84,7 @@ class Outcome:
             load; ``None``: never.
         apps: The apps.
         own: What there is to say of the reader's own app; ``None``: it was the demo.
+        memory: Of each app's worker process, by app key; ``None`` where the system doesn't tell.
     """
 
     seconds: float
@@ -97,6 +99,7 @@ class Outcome:
     outage: tuple[float, float] | None = None
     apps: tuple[App, ...] = APPS
     own: OwnApp | None = None
+    memory: Mapping[str, Memory | None] = field(default_factory=dict)
 
     def role(self, of: App) -> App:
         """Return the app that has the role of one of the demo's."""
@@ -269,6 +272,7 @@ class _Run:
             outage=self._scene.outage,
             apps=self._scene.apps,
             own=self._scene.own_app(),
+            memory={app.app.key: Memory.of(app.last_counts()) for app in self._apps},
         )
 
 

@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from asynclog.trial.load import Sample
-from asynclog.trial.measure import percentile, waited
+from asynclog.trial.measure import ENOUGH, Summary, percentile, waited
 from asynclog.trial.plan import ASYNCLOG, STDLIB, App
 from asynclog.trial.run import Outcome, Progress, View
-from asynclog.trial.words import duration, ratio, spread, verdict
+from asynclog.trial.words import duration, ratio, size, spread, verdict
 
 _RECENT = 3.0
 _STYLES = {"healthy": "green", "recovered": "green", "slow": "yellow", "refusing": "red", "silent": "magenta"}
@@ -140,6 +140,7 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(_latencies(outcome))
     console.print(_comparison(outcome))
     console.print(_accounts(outcome))
+    console.print(_memory(outcome))
     for place, count in (outcome.own.refused if outcome.own else {}).items():
         times = "once" if count == 1 else f"{count:,} times"
         console.print(f"Refused {times}: a connection to {place} (--allow lets it)", markup=False, highlight=False)
@@ -167,27 +168,36 @@ def _latencies(outcome: Outcome) -> Table:
     table = Table(
         title="Latency from when a request was due",
         title_justify="left",
+        caption=f"p99.9: where there were at least {ENOUGH:,} requests",
+        caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     table.add_column("mail server, app", no_wrap=True)
-    for title in ("requests", "p50", "p99", "worst", "failed"):
+    for title in ("requests", "p50", "p99", "p99.9", "worst", "failed"):
         table.add_column(title, justify="right", no_wrap=True)
     for phase in outcome.plan:
-        table.add_row(Text(phase.label, style=f"bold {_STYLES[phase.key]}"))
-        for app in outcome.apps:
-            one = outcome.measured.summaries[phase.key][app.key]
-            table.add_row(
-                Text(f"  {app.label}", style=_app_style(app)),
-                f"{one.requests:,}",
-                _time(one.p50),
-                _time(one.p99),
-                _time(one.worst),
-                Text(f"{one.failed:,}", style="red" if one.failed else ""),
-            )
-        table.add_section()
+        _add_state(table, Text(phase.label, style=f"bold {_STYLES[phase.key]}"), outcome, phase.key)
+    _add_state(table, Text("all states together", style="bold"), outcome, None)
     return table
+
+
+def _add_state(table: Table, title: Text, outcome: Outcome, phase: str | None) -> None:
+    table.add_row(title)
+    by_app = outcome.measured.overall if phase is None else outcome.measured.summaries[phase]
+    for app in outcome.apps:
+        one: Summary = by_app[app.key]
+        table.add_row(
+            Text(f"  {app.label}", style=_app_style(app)),
+            f"{one.requests:,}",
+            _time(one.p50),
+            _time(one.p99),
+            Text("-") if one.p999 is None else _time(one.p999),
+            _time(one.worst),
+            Text(f"{one.failed:,}", style="red" if one.failed else ""),
+        )
+    table.add_section()
 
 
 def _comparison(outcome: Outcome) -> Table:
@@ -236,4 +246,24 @@ def _accounts(outcome: Outcome) -> Table:
         "adds up",
         *(Text("yes", style="green") if account.adds_up else Text("NO", style="bold red") for account in pair),
     )
+    return table
+
+
+def _memory(outcome: Outcome) -> RenderableType:
+    if not any(outcome.memory.values()):
+        return Text("Memory: this system doesn't tell (there is no /proc).")
+    table = Table(
+        title="Memory of the worker process (RSS)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("app", no_wrap=True)
+    for title in ("at the end", "peak"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for app in outcome.apps:
+        one = outcome.memory[app.key]
+        sizes = ("-", "-") if one is None else (size(one.held), size(one.peak))
+        table.add_row(Text(app.label, style=_app_style(app)), *sizes)
     return table

@@ -16,6 +16,11 @@ def duration(seconds: float) -> str:
     return f"{thousandths:.0f} ms" if thousandths >= 100 else f"{thousandths:.1f} ms"
 
 
+def size(count: int) -> str:
+    """Write bytes of memory."""
+    return f"{count / 2**20:.1f} MiB"
+
+
 def ratio(times: float) -> str:
     """Write how many times as long."""
     digits = 2 if times < 10 else 1 if times < 100 else 0

@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from asynclog.trial.accounts import Mail, asynclog_account, nowhere_account, stdlib_account
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import measure
+from asynclog.trial.memory import Memory
 from asynclog.trial.plan import phases, requests
 from asynclog.trial.run import Outcome
 
@@ -55,4 +56,5 @@ def outcome(*, lost=0, failing=0):
         mails={"nowhere": (), "again": (), "stdlib": theirs, "asynclog": ours},
         stderr={"nowhere": "", "again": "", "stdlib": "", "asynclog": "asynclog: alarm <b>"},
         stats={"accepted": 20},
+        memory={key: Memory(30 << 20, 31 << 20) for key in ("nowhere", "again", "stdlib", "asynclog")},
     )

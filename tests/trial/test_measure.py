@@ -95,3 +95,18 @@ def test_only_failures_beyond_those_of_the_app_that_logs_nowhere_are_held_agains
     assert with_failures(nowhere=3, asynclog=3) == 0
     assert with_failures(again=3, asynclog=5) == 2
     assert with_failures(stdlib=9) == 0
+
+
+def test_p999_is_said_of_a_thousand_requests_and_not_of_fewer():
+    samples = [sample(latency=number / 1000) for number in range(1, 1001)]
+    assert summary(samples).p999 == 0.999
+    assert summary(samples[:-1]).p999 is None
+
+
+def test_all_states_together_have_every_request_of_an_app():
+    samples = four_apps(lambda _, draw: draw.uniform(0.001, 0.002), seconds=20)
+    measured = measure(phases(20), samples)
+    for number, app in enumerate(APPS):
+        assert measured.overall[app.key] == summary(one for one in samples if one.app == number)
+        assert measured.overall[app.key].p999 is not None
+        assert all(by_app[app.key].p999 is None for by_app in measured.summaries.values())

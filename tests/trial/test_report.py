@@ -68,7 +68,7 @@ def test_every_state_and_app_is_in_the_table(written):
     shown = "".join(page.text)
     for label in ("healthy", "2 s per mail", "refusing connections", "accepting and silent", "healthy again"):
         assert f"Mail server {label}" in shown
-    assert shown.count("no logging, 2nd copy") == 5
+    assert shown.count("no logging, 2nd copy") == 7
 
 
 def test_many_mails_are_cut_to_the_first_and_the_rest_is_counted(written):
@@ -187,7 +187,7 @@ def test_the_page_of_a_readers_own_app_says_what_was_served_and_redirected():
         "logged by logger 'shop'",
     ):
         assert words in shown
-    assert shown.count("no handlers, 2nd copy") == 5
+    assert shown.count("no handlers, 2nd copy") == 7
     assert "SMTPHandler: " not in shown.replace("SMTPHandler: mail for", "")
 
 
@@ -205,3 +205,13 @@ def test_the_numbers_of_a_readers_own_app_say_what_it_was():
     assert numbers["own_app"]["target"] == "shop.web:app"
     assert report.numbers(outcome())["own_app"] is None
     assert picture.draw(own_run(), picture.LIGHT, narrow=True).startswith(b"\x89PNG")
+
+
+def test_the_page_tells_memory_or_that_it_is_not_told(written):
+    assert "".join(Page(written[0]).text).count("31.0 MiB") == 4
+    without = report.render(dataclasses.replace(outcome(), memory=dict.fromkeys(outcome().memory)))
+    assert "MiB" not in without
+    assert "doesn’t tell how much memory" in without
+    numbers = json.loads((written[1] / report.NUMBERS).read_text())
+    assert numbers["memory"]["asynclog"] == {"held": 30 << 20, "peak": 31 << 20}
+    assert numbers["all_states"]["stdlib"]["requests"] == 200

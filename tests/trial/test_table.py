@@ -1,5 +1,6 @@
 """What the terminal shows."""
 
+import dataclasses
 import io
 
 from rich.console import Console
@@ -84,3 +85,25 @@ def test_within_means_ten_percent_or_what_the_twin_and_the_spread_allow():
     assert Comparison(1.3, 1, 1.0, 0.7, 1.35).within
     assert Comparison(1.3, 1, 1.4, 0.9, 1.0).within
     assert Comparison(1.3, 1, 1 / 1.4, 0.9, 1.0).within
+
+
+def test_memory_is_shown_for_every_app_and_where_it_is_not_told_that_is_said():
+    out = console(terminal=False)
+    run = outcome()
+    table.show(out, run)
+    assert out.file.getvalue().count("30.0 MiB   31.0 MiB") == 4
+    out = console(terminal=False)
+    table.show(out, dataclasses.replace(run, memory=dict.fromkeys(run.memory)))
+    assert "MiB" not in out.file.getvalue()
+    assert "this system doesn't tell" in out.file.getvalue()
+
+
+def test_p999_stands_in_the_block_of_all_states_where_each_state_has_too_few():
+    run = outcome()
+    many = {key: dataclasses.replace(one, requests=3000, p999=1.5) for key, one in run.measured.overall.items()}
+    out = console(terminal=False)
+    table.show(out, dataclasses.replace(run, measured=dataclasses.replace(run.measured, overall=many)))
+    states, _, together = out.file.getvalue().partition("all states together")
+    assert "1.50 s" not in states
+    assert together.count("1.50 s") == 4
+    assert max(map(len, out.file.getvalue().splitlines())) <= 80
