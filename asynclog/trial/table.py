@@ -168,7 +168,7 @@ def _latencies(outcome: Outcome) -> Table:
     table = Table(
         title="Latency from when a request was due",
         title_justify="left",
-        caption=f"p99.9: where there were at least {ENOUGH:,} requests",
+        caption=f"p99.9: of at least {ENOUGH:,} requests; of fewer it would be the worst",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

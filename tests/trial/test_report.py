@@ -210,7 +210,7 @@ def test_the_numbers_of_a_readers_own_app_say_what_it_was():
 def test_the_page_tells_memory_or_that_it_is_not_told(written):
     assert "".join(Page(written[0]).text).count("31.0 MiB") == 4
     without = report.render(dataclasses.replace(outcome(), memory=dict.fromkeys(outcome().memory)))
-    assert "MiB" not in without
+    assert " MiB" not in without
     assert "doesn’t tell how much memory" in without
     numbers = json.loads((written[1] / report.NUMBERS).read_text())
     assert numbers["memory"]["asynclog"] == {"held": 30 << 20, "peak": 31 << 20}

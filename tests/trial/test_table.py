@@ -91,7 +91,7 @@ def test_memory_is_shown_for_every_app_and_where_it_is_not_told_that_is_said():
     out = console(terminal=False)
     run = outcome()
     table.show(out, run)
-    assert out.file.getvalue().count("30.0 MiB   31.0 MiB") == 4
+    assert out.file.getvalue().count("30.0 MiB  31.0 MiB") == 4
     out = console(terminal=False)
     table.show(out, dataclasses.replace(run, memory=dict.fromkeys(run.memory)))
     assert "MiB" not in out.file.getvalue()
