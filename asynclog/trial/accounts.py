@@ -62,6 +62,30 @@ def mails_of(app: str, mails: Iterable[Mail], owner: Callable[[Mail], str] = own
 
 
 @dataclass(frozen=True, slots=True)
+class FileAccount:
+    """Where the records have gone that an app's file handlers were given.
+
+    Attributes:
+        given: Records that got past the handlers' levels and filters.
+        written: As the handlers or asynclog say; ``None``: not counted.
+        on_disk: Records found in the files; ``None``: not counted.
+        rest: What became of the others, in words, to how many.
+        checks: Every equation that has to hold, in words, to its two sides; none: nothing was counted twice.
+    """
+
+    given: int
+    written: int | None
+    on_disk: int | None
+    rest: Mapping[str, int]
+    checks: Mapping[str, tuple[int, int]]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every equation holds."""
+        return all(left == right for left, right in self.checks.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Where the errors of one app have gone.
 
@@ -71,6 +95,7 @@ class Account:
         announced: Errors that these mails tell of.
         rest: What became of the others, in words, to how many.
         checks: Every equation that has to hold, in words, to its two sides.
+        files: What became of the records for files; ``None``: there are none.
     """
 
     raised: int
@@ -78,6 +103,7 @@ class Account:
     announced: int
     rest: Mapping[str, int]
     checks: Mapping[str, tuple[int, int]]
+    files: FileAccount | None = None
 
     @property
     def adds_up(self) -> bool:
@@ -137,18 +163,46 @@ def asynclog_account(raised: int, mails: Sequence[Mail], stats: Mapping[str, Any
 
 
 def own_account(counts: Mapping[str, Any], mails: Sequence[Mail], stderr: str) -> Account:
-    """Account for the mail of the reader's own app, wrapped or not.
+    """Account for the mail and the files of the reader's own app, wrapped or not.
 
     Args:
-        counts: What `asynclog.trial.hosted.Hosted.counts` said when the process ended.
+        counts: What `asynclog.trial.hosted.Hosted.last_counts` said when the process ended.
         mails: The distinct mails that arrived.
         stderr: What the process printed.
     """
     given, lanes = counts["given"], counts["mail_lanes"]
     announced = sum(mail.count for mail in mails)
     found = _LEFT.search(stderr)
-    rest = {"lost (the handler failed)": counts["failed"]} if counts["failed"] or not lanes else {}
+    rest = _own_rest(counts["failed"], lanes)
     checks = {}
+    if lanes:
+        left = int(found[1].replace(",", "")) if found else 0
+        checks["pending, says asynclog = left at exit, says stderr"] = (counts["stats"]["pending"], left)
+    # A handler with an `emit` of its own may send what it likes for a record.
+    if counts["exact"]:
+        parts = " + ".join(("counts in the mails", *rest))
+        checks[f"given to the mail handlers = {parts}"] = (given, announced + sum(rest.values()))
+    return Account(given, len(mails), announced, rest, checks, _file_account(counts["files"]))
+
+
+def _file_account(counts: Mapping[str, Any]) -> FileAccount | None:
+    if not counts["handlers"]:
+        return None
+    given, written, on_disk = counts["given"], counts["written"], counts["on_disk"]
+    rest = _own_rest(counts["failed"], counts["lanes"])
+    parts = " + ".join(("", *rest))
+    checks = {}
+    # Without asynclog, what a handler wrote is but what it was given and did not fail at: no second witness.
+    if counts["lanes"] and written is not None:
+        checks[f"given to the file handlers = written{parts}"] = (given, written + sum(rest.values()))
+    if on_disk is not None:
+        checks[f"given to the file handlers = found in the files{parts}"] = (given, on_disk + sum(rest.values()))
+    return FileAccount(given, written, on_disk, rest, checks)
+
+
+def _own_rest(failed: int, lanes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return what became of records that did not arrive, in words, to how many."""
+    rest = {"lost (the handler failed)": failed} if failed or not lanes else {}
     if lanes:
         rest |= {
             "dropped": sum(_total(lane["dropped"]) for lane in lanes),
@@ -156,13 +210,7 @@ def own_account(counts: Mapping[str, Any], mails: Sequence[Mail], stderr: str) -
             "spooled": sum(lane["spooled"] for lane in lanes),
             "left at exit": sum(lane["pending"] for lane in lanes),
         }
-        left = int(found[1].replace(",", "")) if found else 0
-        checks["pending, says asynclog = left at exit, says stderr"] = (counts["stats"]["pending"], left)
-    # A handler with an `emit` of its own may send what it likes for a record.
-    if counts["exact"]:
-        parts = " + ".join(("counts in the mails", *rest))
-        checks[f"given to the mail handlers = {parts}"] = (given, announced + sum(rest.values()))
-    return Account(given, len(mails), announced, rest, checks)
+    return rest
 
 
 def _total(outcome: Any) -> int:

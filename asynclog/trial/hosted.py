@@ -26,6 +26,7 @@ from typing import Any
 import asynclog
 from asynclog.trial import target
 from asynclog.trial.ending import CountsAtExit, end_with_the_trial
+from asynclog.trial.files import FILE_KINDS, FileBook, file_handlers, mark_records
 from asynclog.trial.guard import Guard
 from asynclog.trial.inventory import (
     EXACT,
@@ -36,8 +37,8 @@ from asynclog.trial.inventory import (
     behind,
     count_failures,
     is_the_servers,
+    lane_counts,
     loggers,
-    mail_lanes,
     writes_nowhere_else,
 )
 from asynclog.trial.memory import own_memory
@@ -100,10 +101,12 @@ class Hosted:
         self._redirection = Redirection(hosting.mail_port, Path(hosting.folder))
         self._guard.start()
         self._redirection.start()
+        mark_records()
         self.app = target.load(hosting.target)
         self.interface = hosting.interface or target.interface_of(self.app, hosting.target)
         self._mail_handlers: dict[int, Given] = {}
         self._failures = Count()
+        self._files = FileBook(Path(hosting.folder))
         self._report: list[str] = []
         self._logged = Count()
         self._settling = threading.Lock()
@@ -116,13 +119,15 @@ class Hosted:
     # -- the app's handlers ----------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Count what mail handlers are given, and put every handler in the way that is on trial."""
+        """Count what mail and file handlers are given, and put every handler in the way that is on trial."""
         if self._logger is None:
             # Before the handlers go: all apps log at the same place, also the one that has none left.
             self._logger = self._choose_logger()
         for handler in all_handlers():
             if isinstance(handler, MAIL_KINDS):
-                self._count(handler)
+                self._count(handler, self._mail_handlers.setdefault(id(handler), Given(handler)))
+        for handler in file_handlers():
+            self._count(handler, self._files[handler])
         if self._hosting.key == ASYNCLOG.key:
             self._wrap()
         elif self._hosting.key != STDLIB.key:
@@ -141,11 +146,8 @@ class Hosted:
         """Have the counts written when the process ends."""
         self._at_exit = CountsAtExit(self._hosting.exit_file, self.last_counts)
 
-    def _count(self, handler: logging.Handler) -> None:
-        given = self._mail_handlers.get(id(handler))
-        if given is None:
-            given = self._mail_handlers[id(handler)] = Given(handler)
-            count_failures(type(handler), self._failures)
+    def _count(self, handler: logging.Handler, given: Given) -> None:
+        count_failures(type(handler), {MAIL_KINDS: self._failures, FILE_KINDS: self._files.failures})
         # Behind all others, so that it hears of what they let through.
         handler.removeFilter(given)
         handler.addFilter(given)
@@ -219,13 +221,12 @@ class Hosted:
 
     def counts(self) -> dict[str, Any]:
         """Return the counts of now."""
-        lanes, stats = mail_lanes()
         return {
             "logged": self._logged.value,
             "given": sum(given.value for given in self._mail_handlers.values()),
             "failed": self._failures.value,
-            "mail_lanes": lanes,
-            "stats": stats,
+            "mail_lanes": lane_counts(MAIL_KINDS),
+            "stats": asynclog.stats(),
             "handlers": self._found(),
             "mail_handlers": len(self._mail_handlers),
             "redirected": self._redirection.lines,
@@ -239,7 +240,8 @@ class Hosted:
 
     def last_counts(self) -> dict[str, Any]:
         """Return the counts, and what is told only at the end."""
-        return {**self.counts(), "memory": own_memory()}
+        # Memory first: reading the files takes some.
+        return {"memory": own_memory(), **self.counts(), "files": self._files.counts()}
 
     def _found(self) -> int:
         """Return how many handlers of the app's there are that asynclog could ship for."""

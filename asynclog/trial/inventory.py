@@ -1,14 +1,13 @@
-"""Which log handlers a process has, and what its mail handlers are given and fail to send."""
+"""Which log handlers a process has, and what they are given and fail to send or write."""
 
 from __future__ import annotations
 
 import logging
 import logging.handlers
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import asynclog
 from asynclog.listeners import all_listeners
 from asynclog.sinks.smtp import SMTPSink
 from asynclog.wrappers import find_lane
@@ -45,10 +44,14 @@ class Given(Count):
         return True
 
 
-def count_failures(kind: type, count: Count) -> None:
-    """Count what mail handlers of a kind could not send, on the class that defines ``handleError``.
+def count_failures(kind: type, counts: Mapping[tuple[type, ...], Count]) -> None:
+    """Count what handlers of a kind could not send or write, on the class that defines ``handleError``.
 
     What a lane of asynclog's serves is left out: its failures are in the lane's own counts.
+
+    Args:
+        kind: The handler's class.
+        counts: By the kinds that each is for, since they have that class in common; the same at every call.
     """
     owner: Any = next(one for one in kind.__mro__ if "handleError" in vars(one))
     original = vars(owner)["handleError"]
@@ -56,8 +59,10 @@ def count_failures(kind: type, count: Count) -> None:
         return
 
     def counting(self: Any, record: logging.LogRecord) -> None:
-        if isinstance(self, MAIL_KINDS) and find_lane(self) is None:
-            count.add()
+        if find_lane(self) is None:
+            for kinds, count in counts.items():
+                if isinstance(self, kinds):
+                    count.add()
         original(self, record)
 
     counting._counts = True  # type: ignore[attr-defined]
@@ -99,12 +104,11 @@ def all_handlers() -> Iterable[logging.Handler]:
     return found.values()
 
 
-def mail_lanes() -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the counts of asynclog's lanes that send mail, and all of asynclog's counts."""
-    lanes = [
+def lane_counts(kinds: tuple[type, ...]) -> list[dict[str, Any]]:
+    """Return the counts of asynclog's lanes that serve handlers of some kinds."""
+    return [
         lane.ledger.snapshot()
         for listener in all_listeners()
         for lane in listener.lanes
-        if isinstance(lane.face, MAIL_KINDS)
+        if isinstance(lane.face, kinds)
     ]
-    return lanes, asynclog.stats()

@@ -98,7 +98,10 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
             for phase in outcome.plan
         },
         "accounts": {
-            key: {**dataclasses.asdict(account), "adds_up": account.adds_up}
+            key: {
+                **dataclasses.asdict(account),
+                "adds_up": account.adds_up and (account.files is None or account.files.adds_up),
+            }
             for key, account in outcome.accounts.items()
         },
         "stats_before_exit": outcome.stats,
@@ -120,7 +123,14 @@ def render(outcome: Outcome) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=words.duration, ratio=words.ratio, size=words.size, spread=words.spread)
+    environment.filters.update(
+        duration=words.duration,
+        ratio=words.ratio,
+        counted=words.counted,
+        adds_up=words.adds_up,
+        size=words.size,
+        spread=words.spread,
+    )
     theirs, ours = (outcome.accounts[app.key] for app in (STDLIB, ASYNCLOG))
     return environment.get_template("own_app.html.j2" if outcome.own else "report.html.j2").render(
         outcome=outcome,
@@ -129,6 +139,8 @@ def render(outcome: Outcome) -> str:
         asynclog=outcome.role(ASYNCLOG),
         theirs=theirs,
         account=ours,
+        files={app.key: outcome.accounts[app.key].files for app in (STDLIB, ASYNCLOG)},
+        file_rest=list(dict.fromkeys(name for one in (theirs, ours) if one.files for name in one.files.rest)),
         rest=list(dict.fromkeys((*theirs.rest, *ours.rest))),
         one_in=ONE_IN,
         enough=ENOUGH,

@@ -111,7 +111,8 @@ class Outcome:
         found = [
             f"{app.label}: {check}: {left:,} is not {right:,}"
             for app in self.apps
-            for check, (left, right) in self.accounts[app.key].checks.items()
+            for account in (self.accounts[app.key], self.accounts[app.key].files)
+            for check, (left, right) in (account.checks if account else {}).items()
             if left != right
         ]
         needless = needless_failures(self.measured)

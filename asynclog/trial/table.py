@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -13,11 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from asynclog.trial.accounts import FileAccount
 from asynclog.trial.load import Sample
 from asynclog.trial.measure import ENOUGH, Summary, percentile, waited
 from asynclog.trial.plan import ASYNCLOG, STDLIB, App
 from asynclog.trial.run import Outcome, Progress, View
-from asynclog.trial.words import duration, ratio, size, spread, verdict
+from asynclog.trial.words import adds_up, counted, duration, ratio, size, spread, verdict
 
 _RECENT = 3.0
 _STYLES = {"healthy": "green", "recovered": "green", "slow": "yellow", "refusing": "red", "silent": "magenta"}
@@ -140,6 +141,9 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(_latencies(outcome))
     console.print(_comparison(outcome))
     console.print(_accounts(outcome))
+    files = [outcome.accounts[app.key].files for app in _pair(outcome)]
+    if any(files):
+        console.print(_files(outcome, files))
     console.print(_memory(outcome))
     for place, count in (outcome.own.refused if outcome.own else {}).items():
         times = "once" if count == 1 else f"{count:,} times"
@@ -247,6 +251,36 @@ def _accounts(outcome: Outcome) -> Table:
         *(Text("yes", style="green") if account.adds_up else Text("NO", style="bold red") for account in pair),
     )
     return table
+
+
+def _files(outcome: Outcome, pair: Sequence[FileAccount | None]) -> Table:
+    table = Table(
+        title="What its file handlers wrote",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("records")
+    for app in _pair(outcome):
+        table.add_column(app.label, justify="right")
+
+    def add(name: str, value: Callable[[FileAccount], str | Text]) -> None:
+        table.add_row(name, *("-" if one is None else value(one) for one in pair))
+
+    add("given to its file handlers", lambda one: f"{one.given:,}")
+    add("written, as handlers and asynclog say", lambda one: counted(one.written))
+    add("found in the files", lambda one: counted(one.on_disk))
+    for name in dict.fromkeys(name for one in pair if one for name in one.rest):
+        table.add_row(name, *(f"{one.rest[name]:,}" if one and name in one.rest else "-" for one in pair))
+    add("adds up", _adds_up)
+    return table
+
+
+def _adds_up(account: FileAccount) -> Text:
+    styles = {"yes": "green", "NO": "bold red"}
+    said = adds_up(account)
+    return Text(said, style=styles.get(said, ""))
 
 
 def _memory(outcome: Outcome) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asynclog.trial.accounts import FileAccount
 from asynclog.trial.measure import Comparison
 from asynclog.trial.plan import PATIENCE
 
@@ -14,6 +15,16 @@ def duration(seconds: float) -> str:
         return f"{seconds:.2f} s"
     thousandths = seconds * 1000
     return f"{thousandths:.0f} ms" if thousandths >= 100 else f"{thousandths:.1f} ms"
+
+
+def counted(count: int | None) -> str:
+    """Write how many, or that it was not counted."""
+    return "not counted" if count is None else f"{count:,}"
+
+
+def adds_up(account: FileAccount) -> str:
+    """Say whether what was written of what was given adds up."""
+    return "not counted" if not account.checks else "yes" if account.adds_up else "NO"
 
 
 def size(count: int) -> str:
