@@ -19,6 +19,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from asynclog.delivery.lane import Lane
 from asynclog.listeners import all_listeners
 from asynclog.sinks.file import FileSink
 from asynclog.trial.inventory import Count, Given, all_handlers, lane_counts
@@ -55,6 +56,7 @@ class FileBook:
         self._folder = folder
         self._given: dict[int, Given] = {}
         self._started: set[str] = set()
+        self._wrapped_before: dict[int, Lane] = {}
         self._before = 0
         self.failures = Count()
 
@@ -72,7 +74,8 @@ class FileBook:
         given = self._given[id(handler)] = Given(handler)
         found = find_lane(handler)
         if found is not None:
-            given.value = found[1].ledger.snapshot()["accepted"]
+            # Whatever the filter hears of, some came before it, and may still be on their way into the lane's counts.
+            self._wrapped_before[id(handler)] = found[1]
         elif isinstance(handler, logging.FileHandler) and handler.baseFilename not in self._started:
             self._started.add(handler.baseFilename)
             self._before += _marks(Path(handler.baseFilename))
@@ -91,12 +94,16 @@ class FileBook:
         announced = any(sum(lane["dropped"].values()) for lane in lanes)
         return {
             "handlers": len(handlers),
-            "given": self._before + sum(given.value for given in self._given.values()),
+            "given": self._before + sum(map(self._value, self._given.values())),
             "lanes": lanes,
             "failed": self.failures.value,
             "written": written if known and all(_is_plain(one.handler) for one in unwrapped) else None,
             "on_disk": self._on_disk(handlers) if known and not announced else None,
         }
+
+    def _value(self, given: Given) -> int:
+        lane = self._wrapped_before.get(id(given.handler))
+        return given.value if lane is None else lane.ledger.accepted
 
     def _on_disk(self, handlers: Collection[logging.Handler]) -> int | None:
         """Return how many records the files hold; ``None`` where that can't be counted exactly."""
@@ -105,10 +112,11 @@ class FileBook:
             return None
         expected = {os.path.realpath(one.baseFilename) for one in files}
         found = {os.path.realpath(one) for one in self._folder.rglob("*") if one.is_file()}
+        locks = {os.path.join(os.path.dirname(one), f".{os.path.basename(one)}.lock") for one in expected}
         # Of two on one file, one may write over the other's; and a rollover may have removed an older file.
-        if len(expected) < len(files) or not found <= expected:
+        if len(expected) < len(files) or not found <= expected | locks:
             return None
-        return sum(_marks(Path(one)) for one in found)
+        return sum(_marks(Path(one)) for one in found & expected)
 
 
 def file_handlers() -> list[logging.Handler]:

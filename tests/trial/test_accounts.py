@@ -76,8 +76,18 @@ def test_an_app_that_logs_nowhere_sends_no_mail():
     assert not nowhere_account(5, (mail("nowhere@shop.example"),)).adds_up
 
 
-def own(given, *lanes, failed=0, pending=0, exact=True):
-    return {"given": given, "failed": failed, "mail_lanes": lanes, "stats": {"pending": pending}, "exact": exact}
+NO_FILES = {"handlers": 0, "given": 0, "lanes": [], "failed": 0, "written": 0, "on_disk": 0}
+
+
+def own(given, *lanes, failed=0, pending=0, exact=True, files=NO_FILES):
+    return {
+        "given": given,
+        "failed": failed,
+        "mail_lanes": lanes,
+        "stats": {"pending": pending},
+        "exact": exact,
+        "files": files,
+    }
 
 
 def test_mails_can_be_told_apart_by_where_they_came_in():
@@ -104,3 +114,32 @@ def test_what_a_readers_wrapped_mail_handlers_were_given_is_told_of_or_accounted
 
 def test_a_handler_that_sends_what_it_likes_is_not_held_to_a_mail_a_record():
     assert own_account(own(5, exact=False), (mail("a@b.c"),), "").adds_up
+
+
+def files(given, *lanes, written, on_disk, failed=0):
+    counts = {"handlers": 1, "given": given, "lanes": lanes, "failed": failed, "written": written, "on_disk": on_disk}
+    return own_account(own(0, files=counts), (), "").files
+
+
+def test_an_app_without_file_handlers_has_no_account_of_files():
+    assert own_account(own(0), (), "").files is None
+
+
+def test_what_a_readers_file_handlers_were_given_is_in_the_files_or_lost():
+    account = files(5, written=3, on_disk=3, failed=2)
+    assert account.adds_up
+    assert dict(account.rest) == {"lost (the handler failed)": 2}
+    assert not files(5, written=3, on_disk=2, failed=2).adds_up
+    assert not files(5, written=5, on_disk=6).adds_up
+
+
+def test_what_wrapped_file_handlers_were_given_adds_up_by_asynclogs_counts_and_by_the_files():
+    lane = stats(5, 3, dropped={"overflow": 1}, pending=1)
+    assert files(5, lane, written=3, on_disk=None).adds_up
+    assert not files(6, lane, written=3, on_disk=None).adds_up
+    assert not files(5, stats(5, 5), written=5, on_disk=4).adds_up
+
+
+def test_where_nothing_was_counted_twice_there_is_nothing_to_add_up():
+    assert files(5, written=None, on_disk=None).checks == {}
+    assert files(5, written=5, on_disk=None).checks == {}

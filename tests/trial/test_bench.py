@@ -73,6 +73,23 @@ def test_every_record_of_a_flask_apps_mail_handler_is_accounted_for_wrapped_and_
     assert sum(accounts["stdlib"]["rest"].values()) + accounts["stdlib"]["mails"] == 22
 
 
+def test_every_record_of_a_flask_apps_file_handler_is_accounted_for_wrapped_and_not(shop):
+    own, wrapped = (numbers(shop[0])["accounts"][key]["files"] for key in ("stdlib", "asynclog"))
+    # A line for each of 100 requests, an exception for one in five, and what warms up.
+    assert own["given"] == wrapped["given"] >= 122
+    assert own["written"] == wrapped["written"] == own["given"]
+    assert (sum(own["rest"].values()), sum(wrapped["rest"].values())) == (0, 0)
+    assert wrapped["checks"]
+    assert "What its file handlers wrote" in (shop[0] / "index.html").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it in /proc")
+def test_the_memory_of_each_copy_is_told(shop):
+    memory = numbers(shop[0])["memory"]
+    assert set(memory) == {"nowhere", "again", "stdlib", "asynclog"}
+    assert all(one["peak"] >= one["held"] * 0.99 > 10 << 20 for one in memory.values())
+
+
 def test_the_apps_own_formatter_sees_the_request_and_a_factory_gets_its_arguments(shop):
     # Wrapped, two that came at once may share the first mail.
     first = mails(shop[0])[0]

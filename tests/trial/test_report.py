@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from asynclog.trial import picture, report, table
+from asynclog.trial.accounts import FileAccount
 from asynclog.trial.plan import OWN_APPS
 from asynclog.trial.scene import OwnApp
 from tests.trial.samples import NASTY, mail, outcome, rich_mail
@@ -155,6 +156,49 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_run(tmp_path):
         report.prepare(tmp_path / "file" / "report")
     report.prepare(tmp_path / "new" / "report")
     assert list((tmp_path / "new" / "report").iterdir()) == []
+
+
+def with_files(run, own, wrapped):
+    accounts = dict(run.accounts)
+    for key, files in (("stdlib", own), ("asynclog", wrapped)):
+        accounts[key] = dataclasses.replace(accounts[key], files=files)
+    return dataclasses.replace(run, accounts=accounts)
+
+
+def shown_at_80(run):
+    out = Console(file=io.StringIO(), width=80, color_system=None, _environ={})
+    table.show(out, run)
+    assert max(map(len, out.file.getvalue().splitlines())) <= 80
+    return out.file.getvalue()
+
+
+def test_what_file_handlers_wrote_is_told_or_not_counted_on_the_page_and_in_the_terminal():
+    own = FileAccount(700, None, None, {"lost (the handler failed)": 41}, {})
+    wrapped = FileAccount(700, 690, 690, {"dropped": 10}, {"given = written + dropped": (700, 700)})
+    run = with_files(own_run(), own, wrapped)
+    assert run.faults == ()
+    page = Page(report.render(run))
+    assert page.open == []
+    for shown in (" ".join(page.text), shown_at_80(run)):
+        files = " ".join(shown.partition("What its file handlers wrote")[2].split())
+        for words in ("given to its file handlers 700 700", "found in the files not counted 690", "not counted yes"):
+            assert words in files
+
+
+def test_a_record_that_is_in_no_file_is_a_fault():
+    good = FileAccount(7, 7, 7, {}, {"given = found in the files": (7, 7)})
+    bad = FileAccount(7, 7, 6, {}, {"given = found in the files": (7, 6)})
+    run = with_files(own_run(), good, bad)
+    assert run.faults == ("wrapped: given = found in the files: 7 is not 6",)
+    assert "Fault:" in report.render(run)
+    assert report.numbers(run)["accounts"]["asynclog"]["adds_up"] is False
+    assert report.numbers(run)["accounts"]["stdlib"]["adds_up"] is True
+    assert "NO" in shown_at_80(run)
+
+
+def test_an_app_without_file_handlers_has_no_table_of_them():
+    assert "file handlers wrote" not in report.render(own_run())
+    assert "file handlers wrote" not in shown_at_80(own_run())
 
 
 def own_run():
