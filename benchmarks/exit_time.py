@@ -22,7 +22,7 @@ from benchmarks.result import Claim, Column, Picture, Progress, Result, Scale, T
 from benchmarks.rounds import Spread, each_round, in_turn
 
 TITLE = "How long stopping takes"
-MINUTES = (2.5, 0.4)
+MINUTES = (3.6, 0.4)
 
 #: asynclog's default ``exit_timeout``, and what may come on top: closing connections, and Python's own end.
 EXIT_TIMEOUT = 5.0

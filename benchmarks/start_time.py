@@ -18,7 +18,7 @@ from benchmarks.result import Claim, Column, Picture, Progress, Result, Scale, T
 from benchmarks.rounds import Spread, in_turn, ratios
 
 TITLE = "How long starting takes"
-MINUTES = (0.9, 0.2)
+MINUTES = (0.6, 0.2)
 
 BASE, OURS = "import asyncio, logging.handlers", "import asynclog"
 #: `asynclog` loads its parts when one of its names is used: this is what an app really pays.
