@@ -17,7 +17,7 @@ from flask.logging import default_handler
 
 from asynclog.trial import shop
 from asynclog.trial.ending import CountsAtExit
-from asynclog.trial.memory import own_memory
+from asynclog.trial.memory import memory_of
 from asynclog.trial.plan import AGAIN, ASYNCLOG, NOWHERE, RAISING_PATH, STATS_PATH, STDLIB
 
 _PRODUCT_PAGE = """<!doctype html>
@@ -61,7 +61,7 @@ def create_app(kind: str, mail_port: int, exit_file: str, outage_file: str | Non
         return {"raised": errors.raised, "stats": _asynclog_stats() if kind == ASYNCLOG.key else None}
 
     # Held by the app, because `logging` holds its handlers weakly.
-    app.extensions["counts-at-exit"] = CountsAtExit(exit_file, lambda: {**counts(), "memory": own_memory()})
+    app.extensions["counts-at-exit"] = CountsAtExit(exit_file, lambda: {**counts(), "memory": memory_of()})
     # Flask's own handler prints each traceback on stderr, also in the app that logs nowhere.
     app.logger.removeHandler(default_handler)
     app.logger.propagate = False

@@ -41,7 +41,7 @@ from asynclog.trial.inventory import (
     loggers,
     writes_nowhere_else,
 )
-from asynclog.trial.memory import own_memory
+from asynclog.trial.memory import memory_of
 from asynclog.trial.plan import ASYNCLOG, STDLIB
 from asynclog.trial.redirect import Redirection
 
@@ -241,7 +241,7 @@ class Hosted:
     def last_counts(self) -> dict[str, Any]:
         """Return the counts, and what is told only at the end."""
         # Memory first: reading the files takes some.
-        return {"memory": own_memory(), **self.counts(), "files": self._files.counts()}
+        return {"memory": memory_of(), **self.counts(), "files": self._files.counts()}
 
     def _found(self) -> int:
         """Return how many handlers of the app's there are that asynclog could ship for."""

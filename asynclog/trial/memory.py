@@ -29,14 +29,14 @@ class Memory:
         return None if found is None else cls(**found)
 
 
-def own_memory(status: Path = _STATUS) -> dict[str, int] | None:
-    """Return this process's memory as `Memory` has it; ``None`` where there is no ``/proc``.
+def memory_of(status: Path = _STATUS) -> dict[str, int] | None:
+    """Return a process's memory as `Memory` has it, by default this one's; ``None`` where there is no ``/proc``.
 
     Not ``resource.getrusage``, which has the peak alone, and on Linux one that an ``exec`` hands on
     from the program before.
 
     Args:
-        status: The kernel's file.
+        status: The kernel's file about the process.
     """
     try:
         lines = status.read_text(encoding="ascii", errors="replace").splitlines()

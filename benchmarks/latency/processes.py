@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from asynclog.trial.memory import memory_of
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE = (3, 4)  # idle and waiting for a disk
 
@@ -38,10 +40,5 @@ def cpu(pid: int) -> float:
 
 def memory(pid: int) -> tuple[int, int] | None:
     """Return the bytes of memory that a process holds, and the most that it ever held."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    found = dict(line.split(":", 1) for line in lines)
-    held, peak = (int(found[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
-    return held, peak
+    found = memory_of(Path(f"/proc/{pid}/status"))
+    return None if found is None else (found["held"], found["peak"])
