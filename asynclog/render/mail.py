@@ -229,6 +229,8 @@ def _clock(record: logging.LogRecord) -> str:
 
 def clean_body(text: str) -> str:
     """Escape what can't stand in a mail's body."""
+    if text.isascii() and "\x00" not in text:
+        return text  # most are; the expression would look at each character
     return _UNSAFE_IN_BODY.sub(_escape, text)
 
 

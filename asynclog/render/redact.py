@@ -80,6 +80,9 @@ _ABOUT = frozenset(
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _LONGEST_KEY = 256
 _KNOWN_KEYS = 2_048
+# How many texts that held nothing are known again, and of what length: tracebacks, of which most repeat.
+_KNOWN_TEXTS = 64
+_KNOWN_LENGTHS = range(200, 16_000)
 # Beside what a reader of a mail looks at: longer extras are cut by `freeze`.
 _EXTRAS_BUDGET = 64 * 1024
 _UNREDACTABLE = "[asynclog: left out, it could not be redacted]"
@@ -117,10 +120,12 @@ class Redactor:
         self._function = None if function is None else checks.function("function", function)
         # A text in which none of these occurs holds no name. Of the built-in names the shortest
         # distinctive part, so that the look stays short.
-        clues = {"pass", "pwd", "token", "auth", "cookie", "secret", "sess", "csrf", "xsrf", "credential", "cv", "ssn"}
+        clues = {"pass", "pwd", "token", "auth", "cookie", "secret", "sess", "srf", "credential", "cv", "ssn"}
         clues |= {"key", "signature"}
         self._clues = tuple(sorted((clues if self._defaults else set()) | {_clue(name) for name in own}))
         self._keys: dict[str, bool] = {}
+        # Texts without secrets, and none that held one: those are not kept longer than they have to be.
+        self._clean: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Redactor, {len(self._names)} names, {len(self._patterns)} patterns of its own>"
@@ -129,11 +134,19 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
+        if type(text) is str and text in self._clean:
+            return text
         try:
-            return self._text(text)
+            found = self._text(text)
         except Exception:
             # Only a user's pattern or function can get here, and then nothing is known of the text.
             return _UNREDACTABLE
+        # A user's function may say something else the next time.
+        if self._function is None and type(text) is str and len(text) in _KNOWN_LENGTHS and found == text:
+            if len(self._clean) >= _KNOWN_TEXTS:
+                self._clean.clear()
+            self._clean.add(text)
+        return found
 
     def _text(self, text: str) -> str:
         if self._defaults and may_hold_secrets(text):

@@ -37,18 +37,11 @@ _CARD = re.compile(
     r"(?![\w\-]|\.[0-9])"
 )
 _DIGITS = re.compile(r"[0-9]{4}[ \-]?[0-9]{4}")
-_CLUES: tuple[str, ...] = (
-    "://",
-    "PRIVATE KEY-----",
-    "PRIVATE KEY BLOCK-----",
-    "eyJ",
-    "AKIA",
-    "ASIA",
-    "AGPA",
-    "AIDA",
-    "AROA",
-)
-_CLUES += ("ANPA", "ANVA", "gh", "glpat-", "xox", "k_live_", "k_test_")
+# Every digit as "0" and all else as no digit: four in a row are a literal then, which is found ten times as fast.
+_AS_ZERO = bytes(48 if 48 <= byte <= 57 else 0 for byte in range(256))
+# The ids of AWS, which begin AKIA, ASIA, AGPA, AIDA, AROA, ANPA or ANVA: one search, from A to A, for seven.
+_AWS = re.compile("A[KSGIRN][IPDOV]A")
+_CLUES = ("://", "-----BEGIN ", "eyJ", "gh", "glpat-", "xox", "k_live_", "k_test_")
 
 
 def may_hold_secrets(text: str) -> bool:
@@ -57,10 +50,10 @@ def may_hold_secrets(text: str) -> bool:
     for clue in _CLUES:
         if clue in text:
             return True
-    if _DIGITS.search(text) is not None:
+    if b"0000" in text.encode("utf-8", "replace").translate(_AS_ZERO) and _DIGITS.search(text) is not None:
         return True
     lower = text.lower()
-    return "bearer" in lower or "basic" in lower
+    return "bearer" in lower or "basic" in lower or _AWS.search(text) is not None
 
 
 def hide_secrets(text: str) -> str:

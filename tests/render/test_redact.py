@@ -87,6 +87,41 @@ def test_what_is_no_secret_stays(text):
     assert redact.text(text) == text
 
 
+@pytest.mark.parametrize("prefix", ["AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "ANVA"])
+def test_every_kind_of_aws_id_is_found_by_itself(prefix):
+    assert redact.text(f"denied to {prefix}IOSFODNN7EXAMPLE") == "denied to [redacted]"
+
+
+@pytest.mark.parametrize("before", ["", "0,", "\u0664\u0661", "\udcff", "\U0001f600 1,234 in 2026: "])
+def test_a_card_is_found_beside_any_characters(before):
+    assert redact.text(f"{before} 4111111111111111") == f"{before} [redacted]"
+
+
+def test_a_long_text_without_a_secret_is_known_again_and_one_with_a_secret_is_not():
+    own, asked = Redactor(), []
+    own.hides = lambda key: asked.append(key) or False
+    clean, other = "a key: " + "x" * 300, "a key: [redacted], sent Bearer abcdef0123456789 " + "x" * 300
+    for _ in range(3):
+        assert own.text(clean) == clean
+    assert asked == ["key"]
+    for _ in range(3):
+        assert "abcdef" not in own.text(other)
+    assert asked == ["key"] * 4
+    for number in range(1_000):
+        assert own.text(f"{number} {clean}") == f"{number} {clean}"
+    kept = [value for value in vars(own).values() if isinstance(value, set)]
+    assert 0 < max(map(len, kept)) <= 64
+    assert not any("Bearer" in text for texts in kept for text in texts)
+
+
+def test_a_function_is_asked_about_each_text_each_time():
+    given = []
+    own = Redactor(function=lambda text: given.append(text) or text)
+    for _ in range(3):
+        own.text("x" * 300)
+    assert len(given) == 3
+
+
 def test_code_in_a_traceback_stays_and_strings_in_it_do_not():
     text = (
         'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    password = form.password\n'
