@@ -9,6 +9,7 @@ import threading
 import pytest
 
 import asynclog
+from asynclog.capture.gate import LaneGate, SeveralLanes
 from asynclog.testing import faults
 from asynclog.testing.smtpd import FaultSMTPServer, running_smtpd
 from tests.conftest import check_adds_up, wait_until
@@ -384,11 +385,11 @@ def test_templates_of_the_users_lay_a_mail_out(logger, served, tmp_path):
     assert text_of(server.mails[0]).startswith("OURS: ")
 
 
-def test_a_handler_wrapped_alone_keeps_the_fast_path_unless_facts_are_wanted(logger, served):
+def test_a_handler_wrapped_alone_keeps_the_shortest_path_unless_facts_are_wanted(logger, served):
     server = served()
-    assert shipped(logger, sink_to(server)).inner.gate.only is not None
-    assert shipped(logger, sink_to(server), context=dict).inner.gate.only is None
-    assert shipped(logger, sink_to(server), lead_up=3).inner.gate.only is None
+    assert isinstance(shipped(logger, sink_to(server)).inner.gate.only, LaneGate)
+    assert isinstance(shipped(logger, sink_to(server), context=dict).inner.gate.only, SeveralLanes)
+    assert isinstance(shipped(logger, sink_to(server), lead_up=3).inner.gate.only, SeveralLanes)
 
 
 @pytest.mark.parametrize(
@@ -491,10 +492,10 @@ def test_handlers_installed_later_share_it_too_and_without_being_asked_none_pays
     asynclog.install(logger)
     try:
         file_door = logger.handlers[0]
-        assert file_door.door.only is not None
+        assert isinstance(file_door.door.only, LaneGate)
         logger.addHandler(sink_to(server, level="ERROR"))
         asynclog.install(logger)
-        assert [door.door.only is not None for door in logger.handlers] == [True, True]
+        assert all(isinstance(door.door.only, LaneGate) for door in logger.handlers)
         logger.addHandler(sink_to(server, level="ERROR"))
         asynclog.install(logger, lead_up=3)
         assert [door.door.lead_up is not None for door in logger.handlers] == [True] * 3

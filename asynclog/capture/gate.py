@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import re
 import string
+import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from asynclog.plain import COMPUTED, STANDARD_FIELDS, is_overridden_on
 from asynclog.render.jsonline import JSONFormatter
@@ -106,6 +107,52 @@ class LaneGate:
         self.names = _names(self.formatter) if standard else frozenset()
 
 
+class _Nobody:
+    """Stands where the fast path asks a lone lane's handler for its level: no record comes up to it."""
+
+    level = sys.maxsize
+
+
+#: The face of `SeveralLanes`: by this the fast path knows them, and a lone lane is asked nothing more.
+NOBODY: Final = _Nobody()
+
+
+class SeveralLanes:
+    """Lanes of one listener none of which needs the caller's context or the live exception.
+
+    Or a lone one whose records take facts or lead-up records along.
+
+    Attributes:
+        face: `NOBODY`.
+        lanes: In handler order.
+        carries: Whether some take facts or lead-up records along.
+    """
+
+    __slots__ = ("_marks", "carries", "face", "lanes")
+
+    def __init__(self, lanes: tuple[LaneGate, ...], *, carries: bool) -> None:
+        self.face = NOBODY
+        self.lanes = lanes
+        self.carries = carries
+        # One object for each set of lanes: records that wait are told apart by its identity.
+        self._marks: dict[int, int | None] = {FIRST_BIT: None}
+
+    def mask_of(self, levelno: int) -> int:
+        """Return which lanes want a record of a level; -1 where a filter or a new formatter is to be asked."""
+        mask = 0
+        for lane in self.lanes:
+            face = lane.face
+            if face.filters or face.formatter is not lane.formatter:
+                return -1
+            if levelno >= face.level:
+                mask |= lane.bit
+        return mask
+
+    def mark_of(self, mask: int) -> int | None:
+        """Return a set of lanes as the queue holds it."""
+        return self._marks.setdefault(mask, mask)
+
+
 class Gate:
     """The lanes of one listener, as the caller sees them.
 
@@ -118,13 +165,15 @@ class Gate:
     Attributes:
         lanes: In handler order.
         carrying: The lanes whose records take facts or lead-up records along.
+        asks: Whether some of them ask for facts.
         lead_up: Keeps the last records of each request, where a lane wants them and the records
             don't go the fast path for it, or lanes behind another gate do.
-        only: The one lane whose records need nothing special, where there is but one: the fast
-            path asks for nothing else. ``None`` otherwise.
+        only: The one lane whose records need nothing special, where there is but one; for several, or
+            where it takes something along, `SeveralLanes`: the fast path asks for nothing else.
+            ``None`` where the careful path has to look.
     """
 
-    __slots__ = ("carrying", "lanes", "lead_up", "only")
+    __slots__ = ("asks", "carrying", "lanes", "lead_up", "only")
 
     def __init__(
         self, lanes: Sequence[LaneGate], lead_up: LeadUpBuffer | None = None, *, for_others: bool = False
@@ -134,7 +183,8 @@ class Gate:
         is_wanted = for_others or (is_worth_it and any(lane.lead_up for lane in lanes))
         self.lead_up = lead_up if is_wanted else None
         self.carrying = tuple(lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None))
-        self.only: LaneGate | None = None
+        self.asks = any(lane.providers for lane in lanes)
+        self.only: LaneGate | SeveralLanes | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -142,12 +192,14 @@ class Gate:
         for lane in self.lanes:
             if lane.face.formatter is not lane.formatter:
                 lane.refresh()
-        only = self.lanes[0] if len(self.lanes) == 1 else None
-        if only is not None and (
-            self.lead_up is not None or self.carrying or only.wants_context or only.wants_live or only.has_own_filter
-        ):
-            only = None
-        self.only = only
+        carries = self.lead_up is not None or bool(self.carrying)
+        self.only = None
+        if any(lane.wants_context or lane.wants_live or lane.has_own_filter for lane in self.lanes):
+            return
+        if len(self.lanes) == 1 and not carries:
+            self.only = self.lanes[0]
+        elif self.lanes:
+            self.only = SeveralLanes(self.lanes, carries=carries)
 
     def admit(self, record: logging.LogRecord, note: Note) -> list[tuple[int, logging.LogRecord, dict[str, Any]]]:
         """Ask every lane, in order.

@@ -79,57 +79,43 @@ class LeadUpBuffer:
     def __len__(self) -> int:
         return len(self._order)
 
-    def note(self, fields: dict[str, Any]) -> None:
+    def note(self, fields: dict[str, Any], *, asked: bool = False) -> tuple[LeadUp, ...]:
         """Keep a record that was captured, for those that come after it.
 
         Args:
             fields: Its attributes, the message merged or with immutable arguments.
+            asked: Whether to return what led up to it. One call for both: each asks for the request anew.
+
+        Returns:
+            If asked, what was noted in this request before it, oldest first.
         """
         if not self.size:
-            return
-        record = _kept(fields)
-        ring = self._current()
-        if ring is None:
-            ring = _Ring(self.size, self._scope())
-            self._ring.set(ring)
-        elif _is_last(record, ring.records):
-            return  # another handler of the listener's noted it already
-        ring.records.append(record)
-        self._order.append((ring, record))
-        while len(self._order) > MOST_IN_ALL:
-            self._forget_oldest()
-
-    def before(self, fields: dict[str, Any] | None = None) -> tuple[LeadUp, ...]:
-        """Return what was noted in this request so far, oldest first.
-
-        Args:
-            fields: The attributes of the record that it led up to, which is left out: another
-                handler may have noted it already.
-        """
-        ring = self._current() if self.size else None
-        if ring is None:
             return ()
-        try:
-            found = tuple(ring.records)
-        except RuntimeError:  # another thread of the same context noted one meanwhile
-            found = tuple(ring.records.copy())
-        return found[:-1] if fields is not None and _is_last(_kept(fields), found) else found
+        record, scope, ring = _kept(fields), self._scope(), self._ring.get()
+        before: tuple[LeadUp, ...] = ()
+        if ring is None or not _is_of(ring, scope):
+            ring = _Ring(self.size, scope)
+            self._ring.set(ring)
+        else:
+            if asked:
+                before = _all_of(ring)
+            if _is_last(record, ring.records):
+                return before[:-1]  # another handler of the listener's noted it already
+        ring.records.append(record)
+        order = self._order
+        order.append((ring, record))
+        while len(order) > MOST_IN_ALL:
+            self._forget_oldest()
+        return before
+
+    def before(self) -> tuple[LeadUp, ...]:
+        """Return what was noted in this request so far, oldest first."""
+        ring = self._ring.get() if self.size else None
+        return _all_of(ring) if ring is not None and _is_of(ring, self._scope()) else ()
 
     def clear(self) -> None:
         """Forget this context's records: a request begins or ends."""
         self._ring.set(None)
-
-    def _current(self) -> _Ring | None:
-        ring = self._ring.get()
-        if ring is None:
-            return None
-        # By identity: a proxy or a user's object may compare equal to another.
-        return ring if ring.scope() is self._scope() and self._is_alive(ring) else None
-
-    @staticmethod
-    def _is_alive(ring: _Ring) -> bool:
-        # A ring of a request that is gone answers None, as does a thread outside of any.
-        return ring.scope is _nothing or ring.scope() is not None
 
     def _forget_oldest(self) -> None:
         try:
@@ -140,22 +126,49 @@ class LeadUpBuffer:
             pass  # another thread was faster
 
 
+def _all_of(ring: _Ring) -> tuple[LeadUp, ...]:
+    try:
+        return tuple(ring.records)
+    except RuntimeError:  # another thread of the same context noted one meanwhile
+        return tuple(ring.records.copy())
+
+
+def _is_of(ring: _Ring, scope: object | None) -> bool:
+    """Say whether a ring is of a scope that is alive."""
+    own = ring.scope()
+    # By identity: a proxy or a user's object may compare equal to another. A ring of a request that is gone
+    # answers None, as does a thread outside of any.
+    return own is scope and (own is not None or ring.scope is _nothing)
+
+
 def _is_last(record: LeadUp, records: Sequence[LeadUp]) -> bool:
     """Say whether a record is the newest of some: to the microsecond, and to the letter."""
     return bool(records) and records[-1] == record
 
 
 def _kept(fields: dict[str, Any]) -> LeadUp:
-    msg, args = fields["msg"], fields["args"]
+    # Each record of an app that mails its errors comes by here, so it is one pass and few calls.
+    msg, args, level, name = fields["msg"], fields["args"], fields["levelname"], fields["name"]
     if type(msg) is not str:
         msg, args = str(type(msg).__name__), None
-    plain = not args or (type(args) is tuple and all(type(one) in IMMUTABLE for one in args))
-    if not plain:
-        args = None  # its values may change, and merging them is not worth a caller's time twice
-    record = LeadUp(
-        fields["created"], fields["levelno"], str(fields["levelname"]), str(fields["name"]), msg, args or None
-    )
-    if len(msg) + sum(map(size_of, args or ())) <= LONGEST:
+    size = len(msg)
+    if args:
+        if type(args) is tuple:
+            for one in args:
+                kind = type(one)
+                if kind is str:
+                    size += len(one)
+                elif kind in IMMUTABLE:
+                    size += size_of(one)
+                else:
+                    args = None  # its values may change, and merging them is not worth a caller's time twice
+                    break
+        else:
+            args = None
+    if type(level) is not str or type(name) is not str:
+        level, name = str(level), str(name)
+    record = LeadUp(fields["created"], fields["levelno"], level, name, msg, args or None)
+    if size <= LONGEST:
         return record
     text = record.text()
     half = LONGEST // 2

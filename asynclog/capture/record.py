@@ -10,6 +10,7 @@ from typing import Any
 from asynclog.capture.context import take_facts
 from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate, Note
+from asynclog.captured import Lone, lone_exception
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
 from asynclog.render.carried import FACTS, LEAD_UP, LeadUp, carried_size
 from asynclog.render.jsonline import freeze
@@ -107,34 +108,73 @@ def _sharing(entries: list[Entry]) -> list[Entry]:
 
 def _carrying(entries: list[Entry], gate: Gate, note: Note) -> list[Entry]:
     """Give errors what their mails show besides them, and keep the record for those that come after it."""
+    first = entries[0][0]
+    found = _carried(first, [entry[1] for entry in entries], gate, note)
+    given: list[Entry] = []
+    for (fields, mask, size, captured), carried in zip(entries, found, strict=True):
+        assert isinstance(captured, Captured)
+        captured.carried = carried
+        given.append((fields, mask, size + sum(map(carried_size, (carried or {}).values())), captured))
+    return given
+
+
+def _carried(
+    fields: dict[str, Any], masks: list[int], gate: Gate, note: Note
+) -> list[dict[int, dict[str, Any]] | None]:
+    """Keep a record for those that come after it, and return what it takes along itself, by lane, for each mask."""
     buffer = gate.lead_up
+    found: list[dict[int, dict[str, Any]] | None] = [None for _ in masks]
     try:
-        if entries[0][0]["levelno"] >= logging.ERROR:
-            before = buffer.before(entries[0][0]) if buffer is not None and gate.carrying else ()
-            entries = [_with_facts(entry, gate, before, note) for entry in entries]
-        if buffer is not None:
-            buffer.note(entries[0][0])
+        levelno = fields["levelno"]
+        is_error = levelno >= logging.ERROR
+        before = () if buffer is None else buffer.note(fields, asked=is_error)
+        if is_error and (before or gate.asks):
+            found = [_of_lanes(levelno, mask, gate, before, note) for mask in masks]
     except Exception as error:  # a record of an odd shape: it goes without
         note("context_error", f"what led up to a record could not be kept: {type(error).__name__}")
-    return entries
+    return found
 
 
-def _with_facts(entry: Entry, gate: Gate, before: tuple[LeadUp, ...], note: Note) -> Entry:
-    fields, mask, size, captured = entry
-    assert isinstance(captured, Captured)
+def _of_lanes(
+    levelno: int, mask: int, gate: Gate, before: tuple[LeadUp, ...], note: Note
+) -> dict[int, dict[str, Any]] | None:
     found: dict[int, dict[str, Any]] = {}
     for lane in gate.carrying:
         if not lane.bit & mask:
             continue
-        facts = take_facts(fields["levelno"], lane.providers, note) if lane.providers else None
+        facts = take_facts(levelno, lane.providers, note) if lane.providers else None
         carried: dict[str, Any] = {FACTS: facts} if facts else {}
         if lane.lead_up and before:
             carried[LEAD_UP] = before[-lane.lead_up :]
         if carried:
             found[lane.bit] = carried
-            size += carried_size(carried)
-    captured.carried = found or None
-    return fields, mask, size, captured
+    return found or None
+
+
+def carrying_alone(
+    fields: dict[str, Any], mask: int, size: int, lone: Lone | None, gate: Gate, note: Note
+) -> Entry | None:
+    """Do for a record of the fast path what `capture` does at last, where lanes take facts or lead-up records along.
+
+    Args:
+        fields: A copy of its attributes, with no others than those that cannot change.
+        mask: The lanes that want it.
+        size: What it takes, in bytes by estimate.
+        lone: Its exception.
+        gate: The lanes.
+        note: Told of what the app's own code raised meanwhile.
+
+    Returns:
+        The record as an entry; ``None`` where it takes nothing along.
+    """
+    (carried,) = _carried(fields, [mask], gate, note)
+    if carried is None:
+        return None
+    captured = Captured()
+    captured.carried = carried
+    captured.exception = None if lone is None else lone_exception(lone)
+    fields["exc_info"] = None
+    return fields, mask, size + sum(map(carried_size, carried.values())), captured
 
 
 def _entry(mask: int, record: logging.LogRecord, fields: dict[str, Any], gate: Gate | None, note: Note) -> Entry:

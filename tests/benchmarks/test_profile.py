@@ -163,12 +163,18 @@ def test_the_profile_has_a_table_for_each_whole_and_hides_nothing(monkeypatch):
         "profile_plain",
         "profile_storm",
         "profile_frames",
+        "profile_together",
         "profile_file_plain",
         "profile_file_exception",
         "profile_mail",
     ]
     assert told.steps == told.told
+    (together,) = [table for table in result.tables if table.key == "profile_together"]
+    assert [len(cells) for _, cells in together.rows] == [6] * 5
+    assert together.rows[0][1][2] == together.rows[0][1][5] == 1.0, "the standard handler is what it is compared with"
     for table in result.tables:
+        if table is together:
+            continue
         assert table.rows[-1][0] == pieces.NOT_EXPLAINED
         rows = [cells for name, cells in table.rows if not name.startswith("a bare")]
         assert all(len(cells) == len(table.columns) for cells in rows)
@@ -179,6 +185,8 @@ def test_the_profile_has_a_table_for_each_whole_and_hides_nothing(monkeypatch):
         "plain_us",
         "storm_us",
         "frames_ns_a_call",
+        "together_us",
+        "together_exception_us",
         "file_plain_us",
         "file_exception_us",
         "mail_us",

@@ -106,14 +106,16 @@ class Own(MemorySink):
         ([MemorySink()], {}, True),
         ([MemorySink(formatter=logging.Formatter("%(message)s"))], {}, True),
         ([MemorySink(formatter=asynclog.JSONFormatter())], {}, True),
-        ([MemorySink(), MemorySink()], {}, False),
+        ([MemorySink(), MemorySink()], {}, True),
+        ([MemorySink(), Own()], {}, False),
+        ([], {}, False),
         ([MemorySink(formatter=type("F", (logging.Formatter,), {"format": lambda s, r: ""})())], {}, False),
         ([MemorySink()], {"wants_live": True}, False),
         ([MemorySink()], {"runs_user_code": True}, False),
         ([Own()], {}, False),
     ],
 )
-def test_the_fast_path_is_for_one_plain_lane(faces, flags, fast):
+def test_the_fast_path_is_for_plain_lanes(faces, flags, fast):
     assert (gate(*faces, **flags).only is not None) == fast
 
 
@@ -123,3 +125,17 @@ def test_a_formatter_set_later_is_noticed():
     face.setFormatter(logging.Formatter("%(user)s"))
     one.admit(record(), no_note)
     assert one.lanes[0].names == {"user"}
+
+
+def test_of_several_plain_lanes_those_are_chosen_that_want_the_level():
+    faces = [MemorySink(level="INFO"), MemorySink(level="ERROR"), MemorySink()]
+    several = gate(*faces).only
+    assert [several.mask_of(levelno) for levelno in (10, 20, 40)] == [0b100, 0b101, 0b111]
+    assert [several.mark_of(mask) for mask in (0b001, 0b101)] == [None, 0b101]
+    faces[1].setLevel("DEBUG")
+    assert several.mask_of(10) == 0b110
+    faces[2].addFilter(lambda one: True)
+    assert several.mask_of(10) == -1
+    faces[2].filters.clear()
+    faces[0].setFormatter(logging.Formatter("%(user)s"))
+    assert several.mask_of(50) == -1
