@@ -33,7 +33,7 @@ _DROPPED, _CUT_NOWHERE, _ITSELF = "dropped", "cut nowhere", "asynclog"
 
 #: Where `QueueHandler.handle` is cut short for each piece: the first line that is left out.
 PLAIN_CUTS = (
-    ("the call itself, the queue and its gate found", "if record.levelno < face.level and not self.filters:"),
+    ("the call itself, the queue and its gate found", "if record.levelno < face.level:"),
     ("the gate: level, filters, formatter, process, thread, kind of record", "size = len(msg)"),
     ("the arguments: each of a kind that can't change, its size", "exc_info = record.exc_info"),
     ("`record.__dict__` made and copied", "if len(fields) != _N_FIELDS:"),
@@ -79,9 +79,14 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Result:
 
 
 @contextmanager
-def queue_without_worker() -> Iterator[Any]:
-    """Give a wrapped handler on whose queue records wait: nobody is ever woken."""
-    handler = asynclog.wrap(logging.FileHandler(os.devnull))
+def queue_without_worker(*handlers: logging.Handler, **options: Any) -> Iterator[Any]:
+    """Give a wrapped handler on whose queue records wait: nobody is ever woken.
+
+    Args:
+        handlers: What is wrapped; a file's by default.
+        options: For `asynclog.wrap`.
+    """
+    handler = asynclog.wrap(*(handlers or (logging.FileHandler(os.devnull),)), **options)
     try:
         handler.queue.on_wake = None  # the listener's, which would start its worker
         handler.queue.sleeping = False
