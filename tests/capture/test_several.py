@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import decimal
 import logging
 import logging.handlers
@@ -12,7 +13,7 @@ import pytest
 import asynclog
 from asynclog.captured import each_frame
 from asynclog.handler import QueueHandler
-from asynclog.render.carried import LEAD_UP
+from asynclog.render.carried import FACTS, LEAD_UP
 from asynclog.values import in_full, unpack
 
 
@@ -140,22 +141,31 @@ def test_a_full_queue_counts_what_it_refuses(handler):
     assert sum(ledger.dropped.values()) == 15
 
 
-@pytest.mark.parametrize("handler", [{}, {"context": lambda: {"path": "/buy"}}], indirect=True)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_what_a_signal_raises_once_the_record_has_its_place_passes_and_doubles_nothing(handler, error):
-    def interrupted():
-        raise error
+@pytest.mark.parametrize("handler", [{"context": lambda: {"path": "/buy"}, "lead_up": 0}], indirect=True)
+def test_an_error_takes_along_what_the_context_says(handler):
+    handler.handle(record("it broke", level=logging.ERROR))
+    handler.handle(record("a step"))
+    error, step = seen(handler.queue)
+    assert list(error[-1][1].values()) == [{FACTS: {"path": "/buy"}}]
+    assert step[-1][1] is None
 
-    handler.queue.on_wake = interrupted
-    handler.queue.sleeping = True
-    with pytest.raises(KeyboardInterrupt) if error is KeyboardInterrupt else nothing_raised():
+
+class Interrupted(collections.deque):
+    """Raises once what was put is in it, as a signal's handler may."""
+
+    error = KeyboardInterrupt
+
+    def append(self, one):
+        super().append(one)
+        raise self.error
+
+
+@pytest.mark.parametrize("handler", [{}, {"context": lambda: {"path": "/buy"}}], indirect=True)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_a_signal_raises_once_the_record_has_its_place_passes_and_doubles_nothing(handler, error):
+    handler.queue.entries = Interrupted()
+    handler.queue.entries.error = error
+    with pytest.raises(error):
         handler.handle(record(level=logging.ERROR))
     assert len(handler.queue.entries) == 1
-
-
-class nothing_raised:  # noqa: N801
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *_):
-        return False
+    assert handler.queue.ledger.accepted == 1
