@@ -37,7 +37,7 @@ _CARD = re.compile(
     r"(?![\w\-]|\.[0-9])"
 )
 _DIGITS = re.compile(r"[0-9]{4}[ \-]?[0-9]{4}")
-# Every digit as "0" and all else as no digit: four in a row are a literal then, which is found ten times as fast.
+# Every digit as "0" and all else as no digit: four in a row are a literal then, which is found six times as fast.
 _AS_ZERO = bytes(48 if 48 <= byte <= 57 else 0 for byte in range(256))
 # The ids of AWS, which begin AKIA, ASIA, AGPA, AIDA, AROA, ANPA or ANVA: one search, from A to A, for seven.
 _AWS = re.compile("A[KSGIRN][IPDOV]A")
