@@ -22,11 +22,12 @@ from asynclog.capture.gate import NOBODY, Gate, LaneGate, SeveralLanes
 from asynclog.capture.record import capture, capture_for_all, capture_merged, carrying_alone
 from asynclog.captured import LONE_SIZE, SLOTS_PER_FRAME
 from asynclog.fork import process_state
-from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
+from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, OBJECT_SIZE, RECORD_SIZE, SMALL_TEXT, STANDARD_FIELDS
 from asynclog.queue import RecordQueue
 from asynclog.reentry import enter, inside
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, merge_message
 from asynclog.threads import own_idents
+from asynclog.values import Carrying
 
 _N_FIELDS = len(STANDARD_FIELDS)
 _LAST_FIELD = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)[-1]
@@ -34,6 +35,7 @@ _LAST_FIELD = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)[-1]
 _OWN_NAMES = ("asynclog", "aiosmtplib", "asyncio")
 _LogRecord = logging.LogRecord
 _WARNING = logging.WARNING
+_ERROR = logging.ERROR
 # Past this length a message leaves the fast path, where its size is cut.
 _LONG = MAX_TEXT
 _SLOT_SIZE = FRAME_SIZE // SLOTS_PER_FRAME
@@ -239,7 +241,7 @@ class QueueHandler(logging.handlers.QueueHandler):
                 size += more
             if size > _LONG:
                 return self._carefully(record)
-            exc_info = fields["exc_info"]
+            exc_info, length = fields["exc_info"], size
             carried: Any = RECORD_SIZE + size
             if exc_info:
                 if queue.left <= 0 and (queue.drops_newest or fields["levelno"] < _WARNING):
@@ -254,14 +256,29 @@ class QueueHandler(logging.handlers.QueueHandler):
                 carried[LONE_SIZE] = RECORD_SIZE + size
             elif size <= SMALL_TEXT:
                 size, carried = 0, None
-            if gate.carries:
-                lone = carried if exc_info else None
-                entry = carrying_alone(fields, mask, RECORD_SIZE + size, lone, self.door or queue.gate, queue.note)
-                if entry is not None:
+            mark: Any = gate.mark_of(mask)
+            whole = gate.carrying
+            if whole is not None:
+                is_error = fields["levelno"] >= _ERROR
+                before: Any = ()
+                if whole.lead_up is not None:
+                    taken = is_error and mask & whole.taking != 0
+                    before = whole.lead_up.note_plain(fields, msg, args or None, length, asked=taken)
+                if is_error and whole.asks:
+                    lone = carried if exc_info else None
+                    entry = carrying_alone(fields, mask, RECORD_SIZE + size, lone, before, whole, queue.note)
                     left = queue.left
                     queue.put_entry(entry)
                     return record
-            fields["exc_info"] = gate.mark_of(mask)
+                if before:
+                    for one in before:
+                        size += OBJECT_SIZE + len(one[4])  # as `carried_size`
+                    if exc_info:
+                        carried[LONE_SIZE] = RECORD_SIZE + size
+                    else:
+                        carried = RECORD_SIZE + size
+                    mark = Carrying(mask, before, whole.with_lead_up)
+            fields["exc_info"] = mark
             fields["stack_info"] = carried
             left = queue.left
             if (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
@@ -135,10 +135,10 @@ Entry: TypeAlias = "tuple[dict[str, Any], int, int, Captured | CapturedException
 FIRST_BIT = 1
 
 # As the queue holds what the fast path puts there: the record's attributes alone, with the lane's bit
-# in ``exc_info`` unless it is the first's, and in ``stack_info`` what it carries besides: nothing, the
-# size of a text that is long, or a `Lone`. Both attributes are None in such a record. A tuple round
-# them, or an object for the exception, would be more for the garbage collector to walk, and it walks
-# all that waits, over and over, while a backlog grows.
+# in ``exc_info`` unless it is the first's, or a `Carrying`, and in ``stack_info`` what it carries
+# besides: nothing, the size of a text that is long, or a `Lone`. Both attributes are None in such a
+# record. A tuple round them, or an object for the exception, would be more for the garbage collector
+# to walk, and it walks all that waits, over and over, while a backlog grows.
 Queued: TypeAlias = "Entry | dict[str, Any]"
 
 
@@ -156,14 +156,37 @@ def unpack(queued: Queued) -> Entry:
     """Return an entry in its full shape; the attributes are as they were again."""
     if type(queued) is not dict:
         return queued  # type: ignore[return-value]
-    mask, carried = queued["exc_info"] or FIRST_BIT, queued["stack_info"]
-    queued["exc_info"] = None
-    if carried is None:
-        return queued, mask, RECORD_SIZE, None
-    queued["stack_info"] = None
+    mark, carried = queued["exc_info"] or FIRST_BIT, queued["stack_info"]
+    queued["exc_info"] = queued["stack_info"] = None
+    size, exception = RECORD_SIZE, None
     if type(carried) is int:
-        return queued, mask, carried, None
-    return queued, mask, carried[LONE_SIZE], lone_exception(carried)
+        size = carried
+    elif carried is not None:
+        size, exception = carried[LONE_SIZE], lone_exception(carried)
+    if not isinstance(mark, Carrying):
+        return queued, mark, size, exception
+    captured = Captured()
+    captured.exception, captured.carried = exception, mark.give(mark.mask, mark.kept)
+    return queued, mark.mask, size, captured
+
+
+class Carrying:
+    """Where the queue holds a record's mask: the mask and what led up to the record.
+
+    Told by its identity, so that no other record is taken for one of the same lanes.
+
+    Args:
+        mask: The lanes.
+        kept: What led up to it, as it was kept.
+        give: Makes of both what each lane takes along, as in `Captured`; must not raise.
+    """
+
+    __slots__ = ("give", "kept", "mask")
+
+    def __init__(self, mask: int, kept: Any, give: Callable[[int, Any], dict[int, dict[str, Any]]]) -> None:
+        self.mask = mask
+        self.kept = kept
+        self.give = give
 
 
 class Captured:

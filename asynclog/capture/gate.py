@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from asynclog.plain import COMPUTED, STANDARD_FIELDS, is_overridden_on
+from asynclog.render.carried import LEAD_UP, Kept, lead_ups
 from asynclog.render.jsonline import JSONFormatter
 from asynclog.render.line import is_from_outside, is_standard
 from asynclog.values import FIRST_BIT
@@ -125,15 +126,16 @@ class SeveralLanes:
     Attributes:
         face: `NOBODY`.
         lanes: In handler order.
-        carries: Whether some take facts or lead-up records along.
+        carrying: Their gate, where some take facts or lead-up records along, or records are kept for
+            others that do.
     """
 
-    __slots__ = ("_marks", "carries", "face", "lanes")
+    __slots__ = ("_marks", "carrying", "face", "lanes")
 
-    def __init__(self, lanes: tuple[LaneGate, ...], *, carries: bool) -> None:
+    def __init__(self, lanes: tuple[LaneGate, ...], carrying: Gate | None) -> None:
         self.face = NOBODY
         self.lanes = lanes
-        self.carries = carries
+        self.carrying = carrying
         # One object for each set of lanes: records that wait are told apart by its identity.
         self._marks: dict[int, int | None] = {FIRST_BIT: None}
 
@@ -166,6 +168,7 @@ class Gate:
         lanes: In handler order.
         carrying: The lanes whose records take facts or lead-up records along.
         asks: Whether some of them ask for facts.
+        taking: The mask of those that take lead-up records along.
         lead_up: Keeps the last records of each request, where a lane wants them and the records
             don't go the fast path for it, or lanes behind another gate do.
         only: The one lane whose records need nothing special, where there is but one; for several, or
@@ -173,7 +176,7 @@ class Gate:
             ``None`` where the careful path has to look.
     """
 
-    __slots__ = ("asks", "carrying", "lanes", "lead_up", "only")
+    __slots__ = ("asks", "carrying", "lanes", "lead_up", "only", "taking")
 
     def __init__(
         self, lanes: Sequence[LaneGate], lead_up: LeadUpBuffer | None = None, *, for_others: bool = False
@@ -184,6 +187,7 @@ class Gate:
         self.lead_up = lead_up if is_wanted else None
         self.carrying = tuple(lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None))
         self.asks = any(lane.providers for lane in lanes)
+        self.taking = sum(lane.bit for lane in self.carrying if lane.lead_up)
         self.only: LaneGate | SeveralLanes | None = None
         self.refresh()
 
@@ -199,7 +203,13 @@ class Gate:
         if len(self.lanes) == 1 and not carries:
             self.only = self.lanes[0]
         elif self.lanes:
-            self.only = SeveralLanes(self.lanes, carries=carries)
+            self.only = SeveralLanes(self.lanes, self if carries else None)
+
+    def with_lead_up(self, mask: int, kept: Sequence[Kept]) -> dict[int, dict[str, Any]]:
+        """Return what led up to a record for each of its lanes that takes it along."""
+        before = lead_ups(kept)
+        lanes = [lane for lane in self.carrying if lane.lead_up and lane.bit & mask]
+        return {lane.bit: {LEAD_UP: before[-lane.lead_up :]} for lane in lanes}
 
     def admit(self, record: logging.LogRecord, note: Note) -> list[tuple[int, logging.LogRecord, dict[str, Any]]]:
         """Ask every lane, in order.

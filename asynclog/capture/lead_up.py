@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeAlias
 
 from asynclog import checks
 from asynclog.capture.scope import task_scope
 from asynclog.plain import IMMUTABLE, size_of
-from asynclog.render.carried import LeadUp
+from asynclog.render.carried import Kept, LeadUp, lead_ups
 
 #: Records kept over all contexts.
 MOST_IN_ALL = 5_000
@@ -31,19 +31,12 @@ MOST_IN_ALL = 5_000
 LONGEST = 1_000
 
 
-class _Ring:
-    """The last records of one context and scope."""
-
-    __slots__ = ("records", "scope")
-
-    def __init__(self, size: int, scope: object | None) -> None:
-        self.records: deque[LeadUp] = deque(maxlen=size)
-        self.scope = _reference(scope)
+#: The last records of one context and scope, and what answers with the scope. No class of its own: most
+#: requests make one, and each function that a caller runs cold counts.
+_Ring: TypeAlias = tuple[deque[Kept], Callable[[], object | None]]
 
 
-def _reference(scope: object | None) -> Callable[[], object | None]:
-    if scope is None:
-        return _nothing
+def _reference(scope: object) -> Callable[[], object | None]:
     try:
         return weakref.ref(scope)
     except TypeError:
@@ -74,7 +67,7 @@ class LeadUpBuffer:
         self._scope = checks.function("scope", scope)
         self._ring: ContextVar[_Ring | None] = ContextVar("asynclog_lead_up", default=None)
         # All records of all rings in the order they came: the oldest goes first.
-        self._order: deque[tuple[_Ring, LeadUp]] = deque()
+        self._order: deque[tuple[deque[Kept], Kept]] = deque()
 
     def __len__(self) -> int:
         return len(self._order)
@@ -89,21 +82,63 @@ class LeadUpBuffer:
         Returns:
             If asked, what was noted in this request before it, oldest first.
         """
+        msg, args = fields["msg"], fields["args"]
+        if type(msg) is not str:
+            msg, args = str(type(msg).__name__), None
+        size = len(msg)
+        if args:
+            if type(args) is tuple:
+                for one in args:
+                    kind = type(one)
+                    if kind is str:
+                        size += len(one)
+                    elif kind in IMMUTABLE:
+                        size += size_of(one)
+                    else:
+                        args = None  # its values may change, and merging them is not worth a caller's time twice
+                        break
+            else:
+                args = None
+        return lead_ups(self.note_plain(fields, msg, args or None, size, asked=asked))
+
+    def note_plain(
+        self, fields: dict[str, Any], msg: str, args: tuple[Any, ...] | None, size: int, *, asked: bool
+    ) -> tuple[Kept, ...]:
+        """Keep a record whose message and arguments were looked at already; else as `note`.
+
+        Each record of an app that mails its errors comes by here, mostly cold: with what a request has
+        touched meanwhile out of the processor's caches a function costs several times what it does in
+        a loop, so this is one.
+
+        Args:
+            fields: Its attributes.
+            msg: Its message, or the template of it.
+            args: Immutable arguments of the template.
+            size: Characters in both.
+            asked: Whether to return what led up to it.
+        """
         if not self.size:
             return ()
-        record, scope, ring = _kept(fields), self._scope(), self._ring.get()
-        before: tuple[LeadUp, ...] = ()
-        if ring is None or not _is_of(ring, scope):
-            ring = _Ring(self.size, scope)
-            self._ring.set(ring)
+        kept: Kept = (fields["created"], fields["levelno"], fields["levelname"], fields["name"], msg, args)
+        if size > LONGEST:
+            kept = _shortened(kept)
+        scope, ring = self._scope(), self._ring.get()
+        before: tuple[Kept, ...] = ()
+        # By identity: a proxy or a user's object may compare equal to another. A ring of a request that is gone
+        # answers None, as does a thread outside of any.
+        if ring is None or ring[1]() is not scope or (scope is None and ring[1] is not _nothing):
+            records: deque[Kept] = deque(maxlen=self.size)
+            self._ring.set((records, _nothing if scope is None else _reference(scope)))
         else:
+            records = ring[0]
             if asked:
-                before = _all_of(ring)
-            if _is_last(record, ring.records):
-                return before[:-1]  # another handler of the listener's noted it already
-        ring.records.append(record)
+                before = _all_of(records)
+            # To the microsecond, and to the letter: another handler of the listener's noted it already.
+            if records and records[-1] == kept:
+                return before[:-1]
+        records.append(kept)
         order = self._order
-        order.append((ring, record))
+        order.append((records, kept))
         while len(order) > MOST_IN_ALL:
             self._forget_oldest()
         return before
@@ -111,7 +146,11 @@ class LeadUpBuffer:
     def before(self) -> tuple[LeadUp, ...]:
         """Return what was noted in this request so far, oldest first."""
         ring = self._ring.get() if self.size else None
-        return _all_of(ring) if ring is not None and _is_of(ring, self._scope()) else ()
+        if ring is None:
+            return ()
+        scope = self._scope()
+        is_of_scope = ring[1]() is scope and (scope is not None or ring[1] is _nothing)  # as in `note_plain`
+        return lead_ups(_all_of(ring[0])) if is_of_scope else ()
 
     def clear(self) -> None:
         """Forget this context's records: a request begins or ends."""
@@ -119,60 +158,23 @@ class LeadUpBuffer:
 
     def _forget_oldest(self) -> None:
         try:
-            ring, record = self._order.popleft()
-            if ring.records and ring.records[0] is record:
-                ring.records.popleft()
+            records, kept = self._order.popleft()
+            if records and records[0] is kept:
+                records.popleft()
         except IndexError:
             pass  # another thread was faster
 
 
-def _all_of(ring: _Ring) -> tuple[LeadUp, ...]:
+def _all_of(records: deque[Kept]) -> tuple[Kept, ...]:
     try:
-        return tuple(ring.records)
+        return tuple(records)
     except RuntimeError:  # another thread of the same context noted one meanwhile
-        return tuple(ring.records.copy())
+        return tuple(records.copy())
 
 
-def _is_of(ring: _Ring, scope: object | None) -> bool:
-    """Say whether a ring is of a scope that is alive."""
-    own = ring.scope()
-    # By identity: a proxy or a user's object may compare equal to another. A ring of a request that is gone
-    # answers None, as does a thread outside of any.
-    return own is scope and (own is not None or ring.scope is _nothing)
-
-
-def _is_last(record: LeadUp, records: Sequence[LeadUp]) -> bool:
-    """Say whether a record is the newest of some: to the microsecond, and to the letter."""
-    return bool(records) and records[-1] == record
-
-
-def _kept(fields: dict[str, Any]) -> LeadUp:
-    # Each record of an app that mails its errors comes by here, so it is one pass and few calls.
-    msg, args, level, name = fields["msg"], fields["args"], fields["levelname"], fields["name"]
-    if type(msg) is not str:
-        msg, args = str(type(msg).__name__), None
-    size = len(msg)
-    if args:
-        if type(args) is tuple:
-            for one in args:
-                kind = type(one)
-                if kind is str:
-                    size += len(one)
-                elif kind in IMMUTABLE:
-                    size += size_of(one)
-                else:
-                    args = None  # its values may change, and merging them is not worth a caller's time twice
-                    break
-        else:
-            args = None
-    if type(level) is not str or type(name) is not str:
-        level, name = str(level), str(name)
-    record = LeadUp(fields["created"], fields["levelno"], level, name, msg, args or None)
-    if size <= LONGEST:
-        return record
-    text = record.text()
+def _shortened(kept: Kept) -> Kept:
+    text = lead_ups([kept])[0].text()
     half = LONGEST // 2
-    return record._replace(
-        msg=text if len(text) <= LONGEST else f"{text[:half]} [… {len(text) - 2 * half:,} characters …] {text[-half:]}",
-        args=None,
-    )
+    if len(text) > LONGEST:
+        text = f"{text[:half]} [… {len(text) - 2 * half:,} characters …] {text[-half:]}"
+    return (*kept[:4], text, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from asynclog.capture.context import take_facts
@@ -12,7 +13,7 @@ from asynclog.capture.exception import capture_exc_info
 from asynclog.capture.gate import Gate, LaneGate, Note
 from asynclog.captured import Lone, lone_exception
 from asynclog.plain import COMPUTED, FRAME_SIZE, IMMUTABLE, RECORD_SIZE, STANDARD_FIELDS, size_of
-from asynclog.render.carried import FACTS, LEAD_UP, LeadUp, carried_size
+from asynclog.render.carried import FACTS, LEAD_UP, Kept, LeadUp, carried_size, lead_ups
 from asynclog.render.jsonline import freeze
 from asynclog.render.line import MAX_TEXT, cut, is_from_outside, line_on_caller, merge_message, placeholder
 from asynclog.render.rebuild import rebuild
@@ -152,29 +153,24 @@ def _of_lanes(
 
 
 def carrying_alone(
-    fields: dict[str, Any], mask: int, size: int, lone: Lone | None, gate: Gate, note: Note
-) -> Entry | None:
-    """Do for a record of the fast path what `capture` does at last, where lanes take facts or lead-up records along.
+    fields: dict[str, Any], mask: int, size: int, lone: Lone | None, before: Sequence[Kept], gate: Gate, note: Note
+) -> Entry:
+    """Return an error of the fast path with what `capture` adds at last, where lanes ask for facts.
 
     Args:
         fields: A copy of its attributes, with no others than those that cannot change.
         mask: The lanes that want it.
         size: What it takes, in bytes by estimate.
         lone: Its exception.
+        before: What led up to it.
         gate: The lanes.
         note: Told of what the app's own code raised meanwhile.
-
-    Returns:
-        The record as an entry; ``None`` where it takes nothing along.
     """
-    (carried,) = _carried(fields, [mask], gate, note)
-    if carried is None:
-        return None
     captured = Captured()
-    captured.carried = carried
+    captured.carried = carried = _of_lanes(fields["levelno"], mask, gate, lead_ups(before), note)
     captured.exception = None if lone is None else lone_exception(lone)
     fields["exc_info"] = None
-    return fields, mask, size + sum(map(carried_size, carried.values())), captured
+    return fields, mask, size + sum(map(carried_size, (carried or {}).values())), captured
 
 
 def _entry(mask: int, record: logging.LogRecord, fields: dict[str, Any], gate: Gate | None, note: Note) -> Entry:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 _FRAMEWORKS = ("flask", "quart")
+_GLOBALS = ("flask.globals", "quart.globals")
 
 
 def current_request() -> Any:
@@ -33,5 +34,24 @@ def task_scope() -> object | None:
 
 def request_scope() -> object | None:
     """Return the request that is served here, else the running task."""
-    request: object | None = current_request()
-    return task_scope() if request is None else request
+    for name in _GLOBALS:
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        # What `has_request_context` and the proxy look into, without their calls: each record that is kept
+        # for a mail asks. Where a framework keeps it no longer, it is asked itself.
+        variable = module.__dict__.get("_cv_request")
+        request: object | None = None
+        try:
+            if variable is None:
+                request = current_request()
+            else:
+                context = variable.get(None)
+                if context is None:
+                    continue
+                request = context.request
+        except Exception:
+            request = current_request()
+        if request is not None:
+            return request
+    return task_scope()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from asynclog.plain import OBJECT_SIZE
 from asynclog.render.jsonline import JSONValue
@@ -39,6 +40,27 @@ class LeadUp(NamedTuple):
             return self.msg % self.args if self.args else self.msg
         except Exception as error:
             return f"{self.msg} <arguments that do not fit: {type(error).__name__}>"
+
+
+#: The same before anybody asks for it: a caller keeps it for each record, and making it costs more than its parts.
+#: The names may be of any type there.
+Kept: TypeAlias = tuple[float, int, Any, Any, str, Any]
+
+
+def lead_ups(kept: Sequence[Kept]) -> tuple[LeadUp, ...]:
+    """Return records that were kept; never raises."""
+    return tuple(
+        [
+            LeadUp(created, levelno, _plain_name(levelname), _plain_name(name), msg, args)
+            for created, levelno, levelname, name, msg, args in kept
+        ]
+    )
+
+
+def _plain_name(name: Any) -> str:
+    if type(name) is str:
+        return name
+    return str.__str__(name) if isinstance(name, str) else type(name).__name__  # not its own __str__: it might raise
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, JSONValue]:

@@ -78,6 +78,7 @@ def test_requests_that_one_thread_serves_one_after_the_other_are_apart():
         current.clear()
         gc.collect()
         assert texts(buffer) == []
+        assert buffer.note(fields("outside"), asked=True) == ()
 
 
 def test_no_request_is_kept_alive():

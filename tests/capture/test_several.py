@@ -14,7 +14,7 @@ import asynclog
 from asynclog.captured import each_frame
 from asynclog.handler import QueueHandler
 from asynclog.render.carried import FACTS, LEAD_UP
-from asynclog.values import in_full, unpack
+from asynclog.values import in_full, texts_size, unpack
 
 
 @pytest.fixture
@@ -129,6 +129,87 @@ def test_an_error_takes_along_what_led_up_to_it(handler):
     (carried,) = error[-1][1].values()
     assert [one.text() for one in carried[LEAD_UP]] == ["step 0", "step 1", "step 2"]
     assert error[2] == [(ValueError, "no", -1)]
+
+
+@pytest.mark.parametrize("words", [{}, {"info": raised()}, {"msg": "it broke: %s", "args": ("disk",)}])
+def test_what_led_up_to_an_error_is_what_the_careful_path_says_and_weighs_the_same(handler, words):
+    queue = handler.queue
+    one = record(**{"msg": "it broke", "level": logging.ERROR, **words})
+    steps = [record("step %d of %s", (number, "many")) for number in range(3)]
+    steps.append(record("x" * 3_000, level=logging.WARNING))
+    taken, weights = [], []
+    for way in (handler.handle, handler._carefully):
+        queue.gate.lead_up.clear()
+        before = queue.texts
+        way(one)
+        alone = queue.texts - before
+        queue.gate.lead_up.clear()
+        for step in steps:
+            handler.handle(step)
+        before = queue.texts
+        way(one)
+        weights.append(queue.texts - before - alone)
+        taken.append(seen(queue))
+    assert taken[0][-1] == taken[1][-1]
+    assert len(taken[0][-1][-1][1][0b100][LEAD_UP]) == 4
+    assert weights[0] == weights[1] > 1_000
+
+
+def test_a_record_is_kept_with_its_arguments_whatever_exception_it_has(handler):
+    handler.queue.gate.lead_up.clear()
+    handler.handle(record("%s went", ("disk",), logging.WARNING, raised(30)))
+    (kept,) = handler.queue.gate.lead_up.before()
+    assert (kept.msg, kept.args, kept.text()) == ("%s went", ("disk",), "disk went")
+
+
+def test_a_record_that_no_mail_wants_takes_nothing_along(handler):
+    for lane in handler.queue.gate.lanes:
+        if lane.lead_up:
+            lane.face.setLevel(logging.CRITICAL)
+    for _ in range(2):
+        handler.handle(record("it broke", level=logging.ERROR))
+    assert [more for *_, more in seen(handler.queue)] == [(None, None, None)] * 2
+
+
+def test_what_is_taken_off_the_queue_is_taken_off_the_account(handler):
+    queue = handler.queue
+    queue.gate.lead_up.clear()
+    for number in range(5):
+        handler.handle(record("%d", (number,)))
+        handler.handle(record("it broke", level=logging.ERROR, info=raised() if number % 2 else None))
+    assert queue.texts == sum(map(texts_size, queue.entries)) > 0
+    runs = []
+    while run := queue.pop_run(100):
+        runs.append(len(run))
+    assert runs == [1] * 10, "one that takes something along is no run's"
+    assert queue.texts == 0
+
+
+@pytest.mark.parametrize("handler", [{"maxsize": 10}], indirect=True)
+def test_a_full_queue_gives_up_what_takes_something_along_and_accounts_for_it(handler):
+    for number in range(200):
+        handler.handle(record("%d", (number,), level=logging.ERROR, info=raised() if number % 2 else None))
+    queue = handler.queue
+    assert len(queue.entries) <= 10
+    assert queue.texts == sum(map(texts_size, queue.entries))
+    assert sum(queue.ledger.dropped.values()) == 200 - len(queue.entries)
+
+
+class NoName(str):
+    __slots__ = ()
+
+    def __str__(self):
+        raise ValueError("no name")
+
+
+@pytest.mark.parametrize(("name", "shown"), [(NoName("ODD"), "ODD"), (object(), "object"), (None, "NoneType")])
+def test_a_name_of_an_odd_type_does_not_stop_the_worker(handler, name, shown):
+    handler.queue.gate.lead_up.clear()
+    step = record("step", levelname=name)
+    handler.handle(step)
+    handler.handle(record("it broke", level=logging.ERROR))
+    (kept,) = seen(handler.queue)[-1][-1][1][0b100][LEAD_UP]
+    assert (type(kept.levelname), kept.levelname) == (str, shown)
 
 
 @pytest.mark.parametrize("handler", [{"maxsize": 10, "overflow": "drop_newest"}], indirect=True)
