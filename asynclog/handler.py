@@ -259,12 +259,11 @@ class QueueHandler(logging.handlers.QueueHandler):
             mark: Any = gate.mark_of(mask)
             whole = gate.carrying
             if whole is not None:
-                is_error = fields["levelno"] >= _ERROR
                 before: Any = ()
                 if whole.lead_up is not None:
-                    taken = is_error and mask & whole.taking != 0
+                    taken = fields["levelno"] >= _ERROR and mask & whole.taking != 0
                     before = whole.lead_up.note_plain(fields, msg, args or None, length, asked=taken)
-                if is_error and whole.asks:
+                if fields["levelno"] >= whole.asks_from:
                     lone = carried if exc_info else None
                     entry = carrying_alone(fields, mask, RECORD_SIZE + size, lone, before, whole, queue.note)
                     left = queue.left

@@ -167,7 +167,7 @@ class Gate:
     Attributes:
         lanes: In handler order.
         carrying: The lanes whose records take facts or lead-up records along.
-        asks: Whether some of them ask for facts.
+        asks_from: The lowest level from which on one of their providers is asked for facts.
         taking: The mask of those that take lead-up records along.
         lead_up: Keeps the last records of each request, where a lane wants them and the records
             don't go the fast path for it, or lanes behind another gate do.
@@ -176,7 +176,7 @@ class Gate:
             ``None`` where the careful path has to look.
     """
 
-    __slots__ = ("asks", "carrying", "lanes", "lead_up", "only", "taking")
+    __slots__ = ("asks_from", "carrying", "lanes", "lead_up", "only", "taking")
 
     def __init__(
         self, lanes: Sequence[LaneGate], lead_up: LeadUpBuffer | None = None, *, for_others: bool = False
@@ -186,7 +186,8 @@ class Gate:
         is_wanted = for_others or (is_worth_it and any(lane.lead_up for lane in lanes))
         self.lead_up = lead_up if is_wanted else None
         self.carrying = tuple(lane for lane in lanes if lane.providers or (lane.lead_up and self.lead_up is not None))
-        self.asks = any(lane.providers for lane in lanes)
+        levels = [getattr(one, "level", logging.ERROR) for lane in lanes for one in lane.providers]
+        self.asks_from = min(levels, default=sys.maxsize)
         self.taking = sum(lane.bit for lane in self.carrying if lane.lead_up)
         self.only: LaneGate | SeveralLanes | None = None
         self.refresh()

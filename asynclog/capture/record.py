@@ -127,9 +127,8 @@ def _carried(
     found: list[dict[int, dict[str, Any]] | None] = [None for _ in masks]
     try:
         levelno = fields["levelno"]
-        is_error = levelno >= logging.ERROR
-        before = () if buffer is None else buffer.note(fields, asked=is_error)
-        if is_error and (before or gate.asks):
+        before = () if buffer is None else buffer.note(fields, asked=levelno >= logging.ERROR)
+        if before or levelno >= gate.asks_from:
             found = [_of_lanes(levelno, mask, gate, before, note) for mask in masks]
     except Exception as error:  # a record of an odd shape: it goes without
         note("context_error", f"what led up to a record could not be kept: {type(error).__name__}")
@@ -155,7 +154,7 @@ def _of_lanes(
 def carrying_alone(
     fields: dict[str, Any], mask: int, size: int, lone: Lone | None, before: Sequence[Kept], gate: Gate, note: Note
 ) -> Entry:
-    """Return an error of the fast path with what `capture` adds at last, where lanes ask for facts.
+    """Return a record of the fast path with what `capture` adds at last, where lanes ask for facts.
 
     Args:
         fields: A copy of its attributes, with no others than those that cannot change.

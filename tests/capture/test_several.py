@@ -231,6 +231,24 @@ def test_an_error_takes_along_what_the_context_says(handler):
     assert step[-1][1] is None
 
 
+def path_of_warnings():
+    return {"path": "/buy"}
+
+
+path_of_warnings.level = logging.WARNING
+
+
+@pytest.mark.parametrize("way", ["handle", "_carefully"])
+@pytest.mark.parametrize(("level", "said"), [(logging.INFO, None), (logging.WARNING, {"path": "/buy"})])
+def test_a_provider_is_asked_from_its_own_level_on(way, level, said):
+    mail = logging.handlers.SMTPHandler(("127.0.0.1", 9), "app@example.com", ["ops@example.com"], "failed")
+    wrapper = asynclog.wrap(mail, context=path_of_warnings)
+    wrapper.queue.on_wake = lambda: None
+    getattr(wrapper, way)(record(level=level))
+    ((*_, (_, carried, _)),) = seen(wrapper.queue)
+    assert (carried and carried[1].get(FACTS)) == said
+
+
 class Interrupted(collections.deque):
     """Raises once what was put is in it, as a signal's handler may."""
 
